@@ -38,6 +38,8 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# Ctrl-C and SIGTERM reach the node, which stops in order with exit code 0; make itself then ends by the
+# signal that it was sent too, as it does for every interrupted target.
 chat: $(STAMP)  ## Run the demo chat node on http://127.0.0.1:4000 (ARGS="--port 0 --debug")
 	@exec $(BIN)/python -m examples.chat $(ARGS)
 
@@ -106,5 +108,5 @@ fuzz: $(STAMP)  ## Random and hostile input against a running node
 
 clean:  ## Remove environments, caches and reports
 	rm -rf .venv .venv-* $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	    .import_linter_cache .coverage .coverage.* htmlcov build dist artifacts
+	    .import_linter_cache .coverage .coverage.* htmlcov build dist artifacts .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
