@@ -1,0 +1,65 @@
+"""Requests that wait for their answer: `Call` (also the `sender` that `handle_call` is given) and `System`.
+
+Both stand in the pending set of the server until they are answered, so that a dying server fails every one of them.
+A reply goes to the record, not to a mailbox: a late or second reply finds the record closed and is dropped, and a call
+costs the same however many messages the caller has queued.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.exceptions import call_error
+from actors.exits import TIMEOUT
+from actors.pid import Pid
+from actors.waiter import Waiter
+
+__all__ = ("Call", "System")
+
+
+class Call(Waiter):
+    """One request and whoever waits for its reply (OTP: `From`)."""
+
+    __slots__ = ("caller", "pending", "request", "server")
+
+    def __init__(self, caller: Pid, server: Any, request: Any, pending: set[Any]) -> None:
+        self.task = None
+        self.deadlines = None
+        self.done = False
+        self.value = None
+        self.error = None
+        self.caller = caller
+        self.server = server
+        self.request = request
+        self.pending = pending
+        pending.add(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.request!r} from {self.caller!r}>"
+
+    @property
+    def pid(self) -> Pid:
+        """Who asked."""
+        return self.caller
+
+    def finish(self) -> None:
+        """Leave the server's pending set too."""
+        self.pending.discard(self)
+        Waiter.finish(self)
+
+    def expire(self) -> None:
+        """Time is up for the caller; the request stays queued and will be handled (G23)."""
+        self.fail_with(TIMEOUT)
+
+    def fail_with(self, reason: Any) -> bool:
+        """Let the caller's call raise, for `reason`."""
+        return self.fail(call_error(reason, self.server, self.request))
+
+
+class System(Call):
+    """A request to the loop of a process rather than to its user code (OTP: `sys`).
+
+    `request` is the verb with its arguments, as a tuple.
+    """
+
+    __slots__ = ()

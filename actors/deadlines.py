@@ -1,0 +1,161 @@
+"""The node's one deadline queue: call timeouts, start timeouts, timers, idle limits.
+
+Entries of equal length stand in one FIFO, because the one that came first also expires first; so entering and leaving
+is O(1) and a call needs no cancel scope of its own. Lengths that are not shared go through a heap. One task sleeps
+until the earliest deadline. Owner: the node.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import OrderedDict
+from typing import Any, Protocol
+
+import trio
+
+__all__ = ("Deadlines", "Expirable", "Timer")
+
+_MAX_FIFOS = 16  # lengths with a FIFO of their own; programs use a handful, the rest share the heap
+_MIN_HEAP = 64  # below this many entries cancelled timers are not worth clearing out
+
+
+class Expirable(Protocol):
+    """An entry of a FIFO. It leaves by deleting itself from `deadlines`."""
+
+    deadlines: OrderedDict[Any, float] | None
+
+    def expire(self) -> None:
+        """The limit has passed; the queue has forgotten the entry. Must not raise."""
+
+
+class Timer:
+    """One entry of the heap: calls `callback()` at `deadline` unless cancelled."""
+
+    __slots__ = ("_queue", "callback", "deadline")
+
+    def __init__(self, queue: Deadlines, deadline: float, callback: Any) -> None:
+        self._queue = queue
+        self.deadline = deadline
+        self.callback = callback
+
+    @property
+    def active(self) -> bool:
+        """Has it neither fired nor been cancelled?"""
+        return self.callback is not None
+
+    def remaining(self) -> float | None:
+        """Seconds left, or None when it has fired or was cancelled."""
+        return max(0.0, self.deadline - trio.current_time()) if self.active else None
+
+    def cancel(self) -> float | None:
+        """Do not fire. Seconds that were left, or None when it had fired or was cancelled before."""
+        left = self.remaining()
+        if self.active:
+            self.callback = None
+            self._queue.forget_one()
+        return left
+
+
+class Deadlines:
+    """All deadlines of a node, in one queue with one sleeping task."""
+
+    def __init__(self) -> None:
+        self._fifos: dict[float, OrderedDict[Any, float]] = {}  # length -> entry -> deadline
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0
+        self._serial = itertools.count()
+        self._next = math.inf
+        self._sleep = trio.CancelScope()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._fifos.values())) + len(self._heap) - self._cancelled
+
+    def add(self, entry: Expirable, seconds: float) -> None:
+        """Call `entry.expire()` in `seconds`, unless it leaves the queue before."""
+        fifo = self._fifos.get(seconds)
+        if fifo is None:
+            if len(self._fifos) >= _MAX_FIFOS and not self._drop_empty_fifo():
+                self._add_to_heap(entry, seconds)
+                return
+            fifo = self._fifos[seconds] = OrderedDict()
+        deadline = trio.current_time() + seconds
+        fifo[entry] = deadline
+        entry.deadlines = fifo
+        if deadline < self._next:
+            self._wake_at(deadline)
+
+    def call_later(self, seconds: float, callback: Any) -> Timer:
+        """Call the synchronous `callback()` in `seconds`; it must not raise."""
+        return self.call_at(trio.current_time() + seconds, callback)
+
+    def call_at(self, deadline: float, callback: Any) -> Timer:
+        """Call the synchronous `callback()` when Trio's clock shows `deadline`; it must not raise."""
+        timer = Timer(self, deadline, callback)
+        heapq.heappush(self._heap, (deadline, next(self._serial), timer))
+        if deadline < self._next:
+            self._wake_at(deadline)
+        return timer
+
+    def forget_one(self) -> None:
+        """A timer of the heap was cancelled; clear them out when they are the greater part."""
+        self._cancelled += 1
+        if self._cancelled * 2 > len(self._heap) > _MIN_HEAP:
+            self._heap = [entry for entry in self._heap if entry[2].active]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    async def run(self) -> None:
+        """Expire what is due, for ever. One task of the node."""
+        while True:
+            self._next = self._earliest()
+            with trio.CancelScope(deadline=self._next) as self._sleep:
+                await trio.sleep_forever()
+            self._expire_due(trio.current_time())
+
+    def _wake_at(self, deadline: float) -> None:
+        self._next = deadline
+        self._sleep.deadline = deadline
+
+    def _earliest(self) -> float:
+        heads = [fifo[next(iter(fifo))] for fifo in self._fifos.values() if fifo]
+        if self._heap:
+            heads.append(self._heap[0][0])
+        return min(heads, default=math.inf)
+
+    def _expire_due(self, now: float) -> None:
+        for fifo in list(self._fifos.values()):
+            while fifo:
+                entry = next(iter(fifo))
+                if fifo[entry] > now:
+                    break
+                del fifo[entry]
+                entry.deadlines = None
+                entry.expire()
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
+            callback, timer.callback = timer.callback, None
+            if callback is None:
+                self._cancelled -= 1
+            else:
+                callback()
+
+    def _drop_empty_fifo(self) -> bool:
+        for length, fifo in self._fifos.items():
+            if not fifo:
+                del self._fifos[length]
+                return True
+        return False
+
+    def _add_to_heap(self, entry: Expirable, seconds: float) -> None:
+        holder: OrderedDict[Any, float] = OrderedDict()  # the entry leaves it as it would a FIFO
+        timer = self.call_later(seconds, lambda: _expire_from(holder, entry))
+        holder[entry] = timer.deadline
+        entry.deadlines = holder
+
+
+def _expire_from(holder: OrderedDict[Any, float], entry: Expirable) -> None:
+    if holder.pop(entry, None) is not None:
+        entry.deadlines = None
+        entry.expire()

@@ -1,0 +1,148 @@
+"""`GenServer`: a process that owns a state and serves requests one at a time (OTP: `gen_server`).
+
+    caller                                server (one message at a time)
+    ------                                ------------------------------
+    await Stack.start_link(args)  ----->  init(args)
+    await pid.call(request)       ----->  handle_call(request, sender)
+    pid.cast(message)             ----->  handle_cast(message)
+    pid.send(message)             ----->  handle_info(message)
+                                          handle_continue(token)     after a result with then=Continue(token)
+    await pid.stop()              ----->  terminate(reason)
+
+The state is `self`. Each start makes a fresh instance, so a restart begins from the start arguments. All callbacks run
+in the server's process. What they may return is listed in `results.py`; anything else ends the server with `BadReturn`.
+An exception in a callback ends it with `Crash(exception)`; `terminate` then sees the object as the exception left it.
+
+Use a GenServer for state that has an owner or a life of its own. Not for organising code: a plain module is faster,
+and one server that everybody calls is a queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from actors import reports
+from actors.calls import Call
+from actors.kernel import Name, call, cast, stop
+from actors.pid import Pid
+from actors.process import Process
+from actors.server_loop import start_server
+
+__all__ = ("GenServer", "UndefinedCallbackError")
+
+
+class UndefinedCallbackError(NotImplementedError):
+    """A request came for which the server has no callback."""
+
+
+class GenServer:
+    """Subclass it and write the callbacks that you need."""
+
+    trap_exit: ClassVar[bool | None] = None
+    """Get exit signals as `Exit` messages in `handle_info`. None: yes if the class has a `terminate`, because it would
+    otherwise not be run when the supervisor stops the server (a documented difference from OTP)."""
+
+    _is_root_server: ClassVar[bool] = True
+    _process: Process
+
+    # -- callbacks -------------------------------------------------------------------------------
+
+    async def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the state from the start arguments; the starter waits. May return an action, `Ignore()` or `Stop`."""
+        if args or kwargs:
+            raise TypeError(
+                f"{type(self).__name__} has no init, but was started with {args} {kwargs}"
+            )
+
+    async def handle_call(self, request: Any, sender: Call) -> Any:
+        """Answer `request`: return the reply, or `Reply`, `NoReply`, `Stop`. `sender` is for a later `reply`."""
+        raise self._undefined("handle_call", request)
+
+    async def handle_cast(self, message: Any) -> Any:
+        """Take a cast. Return None, `NoReply(then=…)` or `Stop(reason)`."""
+        raise self._undefined("handle_cast", message)
+
+    async def handle_info(self, message: Any) -> Any:
+        """Take anything else that was sent: messages, `Down`, trapped `Exit`, timeouts. Returns as `handle_cast`."""
+        reports.unexpected_message(self.pid, message)
+
+    async def handle_continue(self, token: Any) -> Any:
+        """Go on with `token`, before anything in the mailbox is looked at. Returns as `handle_cast`."""
+        raise self._undefined("handle_continue", token)
+
+    async def terminate(self, reason: Any) -> None:
+        """Clean up. Runs in the server after the last message; not on `KILL` and not after a failed `init`.
+
+        An exception here replaces the exit reason. Callers see the end only when it has finished.
+        """
+
+    def hibernate(self) -> None:
+        """Drop what can be computed again; called for `Hibernate()`. CPython has no heap to compact."""
+
+    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """What reports and `sys.get_status` show of `state`, `message` and `reason`; leave secrets out here."""
+        return status
+
+    # -- oneself ---------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> Pid:
+        """The server's own pid."""
+        return self._process.pid
+
+    # -- starting --------------------------------------------------------------------------------
+
+    @classmethod
+    async def start_link(
+        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+    ) -> Pid:
+        """Start a server linked to the calling process; returns when `init` has.
+
+        `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init` may take. Raises
+        `StartError(reason)`, `AlreadyStartedError(pid)`, `StartIgnoredError`. A caller that does not trap exits dies
+        with a server that crashes, during its start too (G5).
+        """
+        return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=True)
+
+    @classmethod
+    async def start(
+        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+    ) -> Pid:
+        """`start_link` without the link."""
+        return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=False)
+
+    @classmethod
+    def child_spec(
+        cls,
+        *args: Any,
+        id: Any = None,
+        restart: Any = None,
+        shutdown: Any = None,
+        **options: Any,  # noqa: A002
+    ) -> dict[str, Any]:
+        """How a supervisor starts this server: `start_link(*args)` (Elixir: `child_spec/1`).
+
+        `id`, `restart`, `shutdown`, `significant`, `backoff` and `type` are the supervisor's; everything else goes to
+        `start_link`. The id is the `name`, or else the class.
+        """
+        spec = {"id": id, "restart": restart, "shutdown": shutdown}
+        for field in ("significant", "backoff", "type"):
+            spec[field] = options.pop(field, None)
+        spec["id"] = id if id is not None else options.get("name") or cls
+        spec["start"] = (cls.start_link, args, options)
+        return {field: value for field, value in spec.items() if value is not None}
+
+    # -- by name ---------------------------------------------------------------------------------
+
+    call = staticmethod(call)
+    cast = staticmethod(cast)
+    stop = staticmethod(stop)
+
+    def _undefined(self, callback: str, message: Any) -> UndefinedCallbackError:
+        return UndefinedCallbackError(
+            f"{type(self).__name__} has no {callback}, but was given {message!r}"
+        )
+
+    def _bind(self, process: Process) -> Self:
+        self._process = process
+        return self

@@ -1,0 +1,31 @@
+"""What the runtime itself puts into mailboxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from actors.pid import MonitorRef, Pid
+
+__all__ = ("Down", "Exit")
+
+
+@attrs.frozen
+class Exit:
+    """An exit signal, for a process that traps exits (OTP: `{'EXIT', Pid, Reason}`)."""
+
+    pid: Pid
+    reason: Any
+
+
+@attrs.frozen
+class Down:
+    """A monitored process ended (OTP: `{'DOWN', Ref, process, Object, Reason}`).
+
+    `object` is what was monitored: the pid, or the name when it was monitored by name.
+    """
+
+    ref: MonitorRef
+    object: Any
+    reason: Any

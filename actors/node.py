@@ -1,0 +1,282 @@
+"""A node: one running instance of the runtime. It owns the root nursery, the process table, the names, the deadlines.
+
+Several nodes can live in one OS process. Nothing outlives `async with open_node()`: leaving it ends the processes that
+the body started, newest first and in order, then whatever is left.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import attrs
+import trio
+
+from actors import reports
+from actors.context import current
+from actors.deadlines import Deadlines
+from actors.exceptions import NameTakenError, NodeExitedError, call_error
+from actors.exits import KILLED, NOPROC, SHUTDOWN, Crash, is_orderly
+from actors.pid import MonitorRef, Pid
+from actors.process import Process, current_process
+
+__all__ = ("Node", "NodeStatistics", "current_node", "open_node", "run")
+
+T = TypeVar("T")
+
+KILL_GRACE = 1.0
+"""Seconds that a killed process has to unwind its `finally` blocks before it is declared dead."""
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds that a process started by the node's body has to end when the body is left."""
+
+
+@attrs.frozen
+class NodeStatistics:
+    """A snapshot: living processes, registered names, pending deadlines, processes ever started, zombies."""
+
+    processes: int
+    names: int
+    deadlines: int
+    started: int
+    zombies: int
+
+
+class Node:
+    """The process table and what goes with it. Made by `open_node`."""
+
+    def __init__(
+        self, name: str, nursery: trio.Nursery, *, kill_grace: float, shutdown_timeout: float
+    ) -> None:
+        self.name = name
+        self.kill_grace = kill_grace
+        self.deadlines = Deadlines()
+        self.processes: dict[Pid, Process] = {}  # in the order in which they started
+        self.names: dict[str, Pid] = {}
+        self._nursery = nursery
+        self._shutdown_timeout = shutdown_timeout
+        self._serial = 0
+        self._zombies = 0
+        self._exit_listeners: list[Callable[[Pid], None]] = []
+        self._dead = _Dead(self)
+        # Processes start with the context of the node, not with that of whoever starts them.
+        self._context = contextvars.Context()
+        self.main = self._new_process("main", None, trap_exit=False)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name!r} processes={len(self.processes)}>"
+
+    def statistics(self) -> NodeStatistics:
+        """Numbers for tests, telemetry and the dashboard."""
+        return NodeStatistics(
+            len(self.processes), len(self.names), len(self.deadlines), self._serial, self._zombies
+        )
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def spawn(
+        self,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        *,
+        label: str,
+        parent: Process | None = None,
+        link: bool = False,
+        trap_exit: bool = False,
+    ) -> Process:
+        """Start a process that runs `main(*args)`; `parent` is linked to it if `link`, in the same step."""
+        process = self._new_process(label, parent, trap_exit=trap_exit)
+        if parent is not None:
+            if link:
+                parent.link(process.pid)
+            else:
+                process.parent = process.pid
+        self._context.run(self._nursery.start_soon, process.run, main, args, name=label)
+        return process
+
+    def _new_process(self, label: str, parent: Process | None, *, trap_exit: bool) -> Process:
+        self._serial += 1
+        process = Process(
+            self, label, parent, node_name=self.name, serial=self._serial, trap_exit=trap_exit
+        )
+        self.processes[process.pid] = process
+        return process
+
+    def on_exit(self, listener: Callable[[Pid], None]) -> None:
+        """Call `listener(pid)` for each process that ends, before its links and monitors hear of it."""
+        self._exit_listeners.append(listener)
+
+    def forget(self, process: Process) -> None:
+        """Part of the death procedure."""
+        pid = process.pid
+        if process.name is not None:
+            del self.names[process.name]
+            process.name = None
+        self.processes.pop(pid, None)
+        pid.target = self._dead
+        for listener in self._exit_listeners:
+            listener(pid)
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def register(self, name: str, pid: Pid) -> None:
+        """Give a living process its one name (P1)."""
+        process = self.processes.get(pid)
+        if process is None or not process.alive:
+            raise call_error(NOPROC, pid, ("register", name))
+        if name in self.names:
+            raise NameTakenError(f"{name!r} is the name of {self.names[name]!r}")
+        if process.name is not None:
+            raise NameTakenError(f"{pid!r} has a name already; a process has one")
+        self.names[name] = pid
+        process.name = name
+
+    def unregister(self, name: str) -> None:
+        """Free a name. Raises `NoProcessError` if nobody has it."""
+        pid = self.names.pop(name, None)
+        if pid is None:
+            raise call_error(NOPROC, name, "unregister")
+        self.processes[pid].name = None
+
+    # -- what processes report -------------------------------------------------------------------
+
+    def report_crash(self, process: Process, reason: Any) -> None:
+        """Log the end of a process unless it was orderly, a kill, or has been reported."""
+        if not process.silent and not is_orderly(reason) and reason is not KILLED:
+            reports.process_crashed(process.pid, process.ancestors, reason)
+
+    def report_zombie(self, process: Process) -> None:
+        """Log a killed process that does not unwind, with the place where it is stuck."""
+        self._zombies += 1
+        reports.zombie(process.pid, self.kill_grace, _stack(process.task))
+
+    def dead_letter(self, process: Process, message: Any) -> None:
+        """A message reached a process that has begun to exit: dropped, as in OTP (P3)."""
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """End what the body started, newest first, each in `shutdown_timeout`; then everything that is left."""
+        main = self.main.pid
+        started = [p for p in self.processes.values() if p.parent is main and p.pid is not main]
+        for process in reversed(started):
+            process.receive_exit(main, SHUTDOWN, linked=False)
+            with trio.move_on_after(self._shutdown_timeout):
+                await process.wait_exited()
+        rest = [p for p in self.processes.values() if p is not self.main]
+        for process in reversed(rest):
+            process.begin_exit(KILLED)
+        for process in rest:
+            await process.wait_exited()
+
+
+class _Dead:
+    """What the pids of the dead point at: it drops messages and knows nobody."""
+
+    name = None
+    alive = False
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def deliver(self, message: Any) -> None:
+        """Sending to the dead is not an error (P3)."""
+
+    def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
+        """Nor is an exit signal."""
+
+    async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
+        """Calling them is."""
+        raise call_error(NOPROC, name, request)
+
+    async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
+        """So is asking their loop."""
+        raise call_error(NOPROC, None, verb)
+
+    async def stop(self, server: Pid, reason: Any, timeout: float | None) -> None:
+        """So is stopping them."""
+        raise call_error(NOPROC, server, ("stop", reason))
+
+    async def wait_exited(self) -> Any:
+        """They have."""
+        return NOPROC
+
+    def link_to(self, other: Pid) -> bool:
+        return False
+
+    def unlink_from(self, other: Pid) -> None:
+        pass
+
+    def add_monitor(self, ref: MonitorRef) -> bool:
+        return False
+
+    def remove_monitor(self, ref: MonitorRef) -> bool:
+        return False
+
+    def remove_own_monitor(self, ref: MonitorRef) -> bool:
+        return False
+
+
+@asynccontextmanager
+async def open_node(
+    name: str = "node",
+    *,
+    kill_grace: float = KILL_GRACE,
+    shutdown_timeout: float = SHUTDOWN_TIMEOUT,
+) -> AsyncIterator[Node]:
+    """Run a node for the length of the block; the block's code is the node's main process.
+
+    `kill_grace` and `shutdown_timeout` are seconds. Raises `NodeExitedError` when an exit signal ended the main process
+    (a linked process crashed, say).
+    """
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        node = Node(name, nursery, kill_grace=kill_grace, shutdown_timeout=shutdown_timeout)
+        main = node.main
+        main.task = trio.lowlevel.current_task()
+        nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")
+        token = current.set(main)
+        try:
+            with main.cancel_scope:
+                yield node
+        except BaseException as error:  # raised again below, when the processes have ended
+            failure = error
+        with trio.CancelScope(shield=True):
+            await node.stop()
+        current.reset(token)
+        reason = main.exit_reason
+        main.silent = True
+        main.end(SHUTDOWN)
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if reason is not None:
+        cause = reason.exception if isinstance(reason, Crash) else None
+        raise NodeExitedError(reason) from cause
+
+
+def run(main: Callable[..., Awaitable[T]], *args: Any, name: str = "node", **options: Any) -> T:
+    """Run `main(*args)` as the main process of a node, on Trio, and return its result.
+
+    `options` go to `trio.run` (`clock`, `instruments`, …).
+    """
+
+    async def in_node() -> T:
+        async with open_node(name):
+            return await main(*args)
+
+    return trio.run(in_node, **options)
+
+
+def current_node() -> Node:
+    """The node whose process is running. Raises `NoNodeError` outside one."""
+    return cast("Node", current_process().node)
+
+
+def _stack(task: trio.lowlevel.Task | None) -> str:
+    if task is None:
+        return ""
+    frames = [(frame, line) for frame, line in task.iter_await_frames()]
+    return "".join(traceback.StackSummary.extract(frames).format())

@@ -1,0 +1,83 @@
+"""A task that waits for one answer: of a call, of a start, of the end of a process.
+
+The waiting task parks on the record and whoever has the answer reschedules it. There is no event, no channel and no
+cancel scope per wait; a time limit is an entry in the node's deadline queue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
+
+__all__ = ("Waiter",)
+
+
+class Waiter:
+    """One answer: a value or an error, given once; later ones are dropped."""
+
+    __slots__ = ("deadlines", "done", "error", "task", "value")
+
+    def __init__(self) -> None:
+        self.task: trio.lowlevel.Task | None = None
+        self.deadlines: OrderedDict[Any, float] | None = None
+        """The deadline queue in which this record stands."""
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def resolve(self, value: Any) -> bool:
+        """Give the answer; False if there was one already, or nobody waits for it any more."""
+        if self.done:
+            return False
+        self.value = value
+        self.finish()
+        return True
+
+    def fail(self, error: BaseException) -> bool:
+        """Let `wait` raise `error`; False if there was an answer already."""
+        if self.done:
+            return False
+        self.error = error
+        self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Wake the waiting task and leave the deadline queue."""
+        self.done = True
+        if self.deadlines is not None:
+            del self.deadlines[self]
+            self.deadlines = None
+        task = self.task
+        if task is not None:
+            self.task = None
+            trio.lowlevel.reschedule(task)
+
+    def expire(self) -> None:
+        """The time limit has passed. Called by the deadline queue, which has forgotten the record."""
+        raise NotImplementedError
+
+    async def wait(self) -> Any:
+        """The answer. Raises the error given to `fail`."""
+        if not self.done:
+            self.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abandon)
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                self.error = None  # the traceback of an error leads back here: no cycle
+        return self.value
+
+    def abandon(self) -> None:
+        """Nobody waits any more: drop whatever answer comes."""
+        self.task = None
+        if not self.done:
+            self.finish()
+
+    def _abandon(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self.abandon()
+        return trio.lowlevel.Abort.SUCCEEDED
