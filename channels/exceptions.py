@@ -1,0 +1,138 @@
+"""What the channel layer raises: one class for each thing that can be wrong, with what was legal in
+its text.
+
+Nothing here is raised across a connection: a malformed frame of one client is that client's affair,
+and `JoinRefused` and `ConnectRefused` are control flow of the user's page (Phoenix's `{:error,
+reason}`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors.exceptions import ActorsError
+
+__all__ = (
+    "ChannelsError",
+    "ConnectRefused",
+    "FieldTooLongError",
+    "InvalidPatternError",
+    "InvalidPayloadError",
+    "JoinRefused",
+    "MalformedFrameError",
+    "NotJoinedError",
+)
+
+_ECHO: Final = 80  # characters: a log line must not carry a stranger's ten-megabyte frame
+_SHOWN: Final = 120  # characters of names and values of our own side
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+class ChannelsError(ActorsError):
+    """The base of everything this package raises."""
+
+
+class MalformedFrameError(ChannelsError, ValueError):
+    """A frame from the client is not one of the protocol's (protocol reference 1.12).
+
+    `problem` is what was wrong, `legal` what would have been right, `data` the frame, of which at
+    most 80 characters are repeated. `close_code` is what to close the WebSocket with: 1007 for text
+    that is not UTF-8, else 1011, as Phoenix does.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        legal: str,
+        data: bytes | bytearray | memoryview,
+        invalid_utf8: bool = False,
+    ) -> None:
+        excerpt = _cut(repr(bytes(data[:_ECHO])), _ECHO)
+        super().__init__(f"{problem}; expected {legal}; got {len(data)} bytes: {excerpt}")
+        self.problem = problem
+        self.invalid_utf8 = invalid_utf8
+
+    @property
+    def close_code(self) -> int:
+        """The RFC 6455 close code that says this."""
+        return 1007 if self.invalid_utf8 else 1011
+
+
+class InvalidPayloadError(ChannelsError, TypeError):
+    """A payload that this serializer cannot write; raised to whoever pushed, replied or broadcast
+    it.
+    """
+
+    def __init__(self, topic: str, event: str, problem: str) -> None:
+        where = _cut(f"{event!r} on {topic!r}", _SHOWN)
+        super().__init__(f"the payload of {where} {problem}")
+        self.topic = topic
+        self.event = event
+
+
+class FieldTooLongError(ChannelsError, ValueError):
+    """A head field of a binary frame is longer than its one length byte can say."""
+
+    def __init__(self, field: str, value: str, size: int) -> None:
+        shown = _cut(repr(value), _ECHO)
+        super().__init__(
+            f"{field} is {size} bytes of UTF-8; a binary frame takes at most 255: {shown}"
+        )
+        self.field = field
+        self.size = size
+
+
+class InvalidPatternError(ChannelsError, ValueError):
+    """A topic pattern of a socket's routes is wrong."""
+
+    def __init__(self, pattern: object, problem: str) -> None:
+        super().__init__(
+            f"topic pattern {pattern!r} {problem}; "
+            "expected an exact topic ('room:lobby') or a prefix and one trailing * ('room:*')"
+        )
+        self.pattern = pattern
+
+
+class NotJoinedError(ChannelsError, RuntimeError):
+    """`push`, `broadcast` or `socket_ref` before the channel has joined (Phoenix raises too)."""
+
+    def __init__(self, verb: str, topic: str) -> None:
+        super().__init__(
+            f"{verb} on {topic!r} before it is joined, which it is when `join` has returned; "
+            "send a message to the own process in `join` and do it in handle_info"
+        )
+        self.topic = topic
+
+
+class JoinRefused(ChannelsError):
+    """Raise it in `Channel.join` to refuse: the client gets an error reply with `response` (any
+    JSON value).
+
+    Phoenix: `{:error, reason}` of `join/3`.
+    """
+
+    def __init__(self, response: Any = None) -> None:
+        super().__init__(f"join refused: {response!r}")
+        self.response: Any = {} if response is None else response
+
+
+class ConnectRefused(ChannelsError):
+    """Raise it in `UserSocket.connect` to refuse: the upgrade is answered with HTTP `status`.
+
+    Phoenix: `:error` (403) and `{:error, reason}` of `connect/3`, where an error handler picks the
+    status; the documented other use is 429 for rate limits. `reason` is for the log, not for the
+    client.
+    """
+
+    def __init__(self, reason: object = "refused", *, status: int = 403) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(
+                f"a refused connect is answered with a status of 400 to 599, not {status!r}"
+            )
+        super().__init__(f"connect refused with HTTP {status}: {reason!r}")
+        self.reason = reason
+        self.status = status
