@@ -1,0 +1,25 @@
+"""What does a connection cost to keep? Resident memory of one with one joined channel."""
+
+from __future__ import annotations
+
+from benchmarks.harness.contest import Result, hold
+from benchmarks.harness.contestants import FreshService
+from benchmarks.harness.goals import at_most
+from benchmarks.harness.options import Options
+from benchmarks.harness.units import BYTES
+from benchmarks.rosters import BARE_ENGINES, OUR_SERVER, RAW_SERVER, SERVER_PEERS
+
+
+def ask(options: Options) -> list[Result]:
+    count = options.count(1_000)
+    programs = (*BARE_ENGINES, RAW_SERVER, OUR_SERVER, *SERVER_PEERS)
+    return [
+        hold(
+            "memory of a connection with one joined channel",
+            [FreshService(program, count) for program in programs],
+            options,
+            figure=BYTES,
+            goals=(at_most(28 * 1024),),
+            rounds=3,
+        )
+    ]

@@ -1,0 +1,93 @@
+"""Goals: what design.md section 7 asks of a question, judged on the medians of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from benchmarks.harness.contestants import Role
+from benchmarks.harness.figures import ratio
+from benchmarks.harness.units import Figure
+
+if TYPE_CHECKING:
+    from benchmarks.harness.contest import Result
+
+
+@attrs.frozen
+class Verdict:
+    """Whether a goal was met; None if the run has nothing to judge it by."""
+
+    goal: str
+    met: bool | None
+    found: str
+
+
+Goal = Callable[["Result"], Verdict]
+
+
+def of_limit(least: float) -> Goal:
+    """At least this share of the first raw limit of the table."""
+
+    def judge(result: Result) -> Verdict:
+        goal = f"at least {least:g} of the raw limit"
+        limit = result.first(Role.LIMIT)
+        if limit is None or result.ours is None:
+            return _open(goal)
+        share = ratio(result.headline(result.ours), result.headline(limit))
+        return Verdict(goal, share >= least, f"{share:.2f}")
+
+    return judge
+
+
+def ahead_of_every_peer(result: Result) -> Verdict:
+    """Better than the best peer of the table."""
+    goal = "ahead of every peer"
+    peers = [entry for entry in result.entries if entry.role is Role.PEER and entry.figures]
+    if not peers or result.ours is None:
+        return _open(goal)
+    higher = result.figure.higher_is_better
+    best = (max if higher else min)(peers, key=lambda entry: result.headline(entry).median)
+    share = ratio(result.headline(result.ours), result.headline(best))
+    return Verdict(goal, share > 1.0 if higher else share < 1.0, f"{share:.2f} of {best.name}")
+
+
+def times(factor: float, name: str) -> Goal:
+    """At least `factor` times the peer whose name starts with `name`."""
+
+    def judge(result: Result) -> Verdict:
+        goal = f"at least {factor:g} times {name}"
+        peer = next((e for e in result.entries if e.name.startswith(name) and e.figures), None)
+        if peer is None or result.ours is None:
+            return _open(goal)
+        share = ratio(result.headline(result.ours), result.headline(peer))
+        return Verdict(goal, share >= factor, f"{share:.2f}")
+
+    return judge
+
+
+def at_least(number: float) -> Goal:
+    """An absolute figure that is not to be undercut."""
+    return _absolute(number, "at least", lambda found: found >= number)
+
+
+def at_most(number: float) -> Goal:
+    """An absolute figure that is not to be exceeded."""
+    return _absolute(number, "at most", lambda found: found <= number)
+
+
+def _absolute(number: float, words: str, holds: Callable[[float], bool]) -> Goal:
+    def judge(result: Result) -> Verdict:
+        figure: Figure = result.figure
+        goal = f"{words} {figure.show(number)}"
+        if result.ours is None:
+            return _open(goal)
+        found = result.headline(result.ours).median
+        return Verdict(goal, holds(found), figure.show(found))
+
+    return judge
+
+
+def _open(goal: str) -> Verdict:
+    return Verdict(goal, None, "not measured")
