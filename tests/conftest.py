@@ -10,15 +10,13 @@ import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from actors import Node
+from actors import Node, open_node
 
 ROOT = Path(__file__).parent.parent
 CONFORMANCE = ROOT / "tests" / "conformance"
@@ -42,8 +40,6 @@ def require(tool: str, how_to_get_it: str) -> str:
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     """An open node: the current one for the test and for everything that it spawns."""
-    from actors import open_node
-
     async with open_node() as node:
         yield node
 
