@@ -39,7 +39,10 @@ def require(tool: str, how_to_get_it: str) -> str:
 
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
-    """An open node: the current one for the test and for everything that it spawns."""
+    """An open node: the current one for the test and for everything that it spawns.
+
+    Its main process lives in the fixture's task, so a test that itself calls `receive()` opens a node of its own.
+    """
     async with open_node() as node:
         yield node
 
