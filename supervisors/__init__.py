@@ -1,0 +1,59 @@
+"""Supervision trees as in OTP: who starts, watches, restarts and stops whom.
+
+`Supervisor` for a fixed list with an order, `DynamicSupervisor` for children on demand,
+`Application` for the root. Specifications are in child_spec.py, what a supervisor decides in
+strategies.py.
+"""
+
+from supervisors.application import Application
+from supervisors.backoff import Backoff
+from supervisors.child_spec import BRUTAL_KILL, INFINITY, ChildLike, ChildSpec, ChildType, Restart
+from supervisors.children import RESTARTING, ChildCount, ChildInfo
+from supervisors.dynamic_supervisor import DynamicSupervisor
+from supervisors.exceptions import (
+    AlreadyPresentError,
+    ChildAlreadyStartedError,
+    ChildNotFoundError,
+    ChildRestartingError,
+    ChildRunningError,
+    ChildStartError,
+    InvalidFlagError,
+    InvalidSpecError,
+    MaxChildrenError,
+    SupervisorsError,
+)
+from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
+from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
+from supervisors.supervisor import Supervisor
+
+__all__ = (
+    "BRUTAL_KILL",
+    "CHILD_PROCESS_UNLINKED",
+    "INFINITY",
+    "RESTARTING",
+    "AlreadyPresentError",
+    "Application",
+    "AutoShutdown",
+    "Backoff",
+    "ChildAlreadyStartedError",
+    "ChildCount",
+    "ChildInfo",
+    "ChildLike",
+    "ChildNotFoundError",
+    "ChildRestartingError",
+    "ChildRunningError",
+    "ChildSpec",
+    "ChildStartError",
+    "ChildType",
+    "DynamicSupervisor",
+    "DynamicSupervisorFlags",
+    "FailedToStartChild",
+    "InvalidFlagError",
+    "InvalidSpecError",
+    "MaxChildrenError",
+    "Restart",
+    "Strategy",
+    "Supervisor",
+    "SupervisorFlags",
+    "SupervisorsError",
+)

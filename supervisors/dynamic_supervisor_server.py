@@ -1,0 +1,211 @@
+"""The machine room of DynamicSupervisor: a GenServer whose book is a dict from pid to
+specification.
+
+`start_child` is a hot path (a connection or a joined channel each): no row object per child, no
+closure, and the start arguments of a temporary child are not kept (S31). A child that does not come
+back stays in the book under its old pid until a retry succeeds (D4).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from typing import Any
+
+import trio
+
+from actors.exceptions import StartError
+from actors.exits import SHUTDOWN, BadReturn, is_orderly
+from actors.gen_server import GenServer
+from actors.messages import Exit
+from actors.pid import Pid
+from actors.results import Ignore, NoReply, Stop
+from supervisors.backoff import Delays
+from supervisors.child_spec import ChildSpec, ChildType, Restart, Start, without_arguments
+from supervisors.children import RESTARTING, ChildCount, ChildInfo
+from supervisors.exceptions import ChildNotFoundError, MaxChildrenError
+from supervisors.exits import REACHED_MAX_RESTART_INTENSITY
+from supervisors.flags import DynamicSupervisorFlags
+from supervisors.intensity import RestartWindow
+from supervisors.reports import Reporter
+from supervisors.retries import Retries, Retry
+from supervisors.starting import pid_of, start_process
+from supervisors.strategies import AfterExit, after_exit
+from supervisors.supervisor_server import Refusal, UserInit, ask
+from supervisors.termination import is_expected, stop_all, stop_process
+
+__all__ = ("DynamicSupervisorServer",)
+
+
+class DynamicSupervisorServer(GenServer):
+    """The process behind a `DynamicSupervisor`."""
+
+    trap_exit = True
+
+    _flags: DynamicSupervisorFlags
+    _window: RestartWindow
+    _report: Reporter
+
+    def __init__(self) -> None:
+        self._running: dict[Pid, ChildSpec] = {}
+        self._restarting: dict[Pid, ChildSpec] = {}  # by the pid that ended
+        self._temporary: dict[object, ChildSpec] = {}  # one shared specification for alike children
+        self._retries = Retries(Delays(random.random))
+
+    def __repr__(self) -> str:
+        return (
+            f"<DynamicSupervisor children={len(self._running) + len(self._restarting)} "
+            f"restarts={len(self._window)}/{self._flags.max_restarts} "
+            f"in {self._flags.max_seconds:g}s>"
+        )
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def init(
+        self, label: str, init: UserInit, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """Ask the user's `init` for the flags."""
+        self._process.label = self.pid.label = label
+        self._report = Reporter(self._process.name or (self.pid, label))
+        match await ask(init, args, options):
+            case Ignore() | Stop() as result:
+                return result
+            case DynamicSupervisorFlags() as flags:
+                self._flags = flags
+                self._window = RestartWindow(flags.max_restarts, flags.max_seconds)
+                return None
+            case junk:
+                return Stop(BadReturn(junk, f"{label}.init"))
+
+    async def terminate(self, reason: Any) -> None:
+        """Stop all children at once (D7)."""
+        children, self._running = self._running, {}
+        unexpected: defaultdict[object, list[ChildSpec]] = defaultdict(list)  # reason -> who
+        for spec, ended_with in await stop_all(children):
+            if not is_expected(spec, ended_with):
+                unexpected[ended_with].append(spec)
+        for ended_with, specs in unexpected.items():
+            self._report.grouped_shutdown_error(specs[0], len(specs), ended_with)
+
+    # -- messages --------------------------------------------------------------------------------
+
+    async def handle_call(self, request: Any, sender: Any) -> Any:
+        """A request of the API; see `DynamicSupervisor`."""
+        try:
+            match request:
+                case ("start_child", ChildSpec() as spec):
+                    return await self._start_child(spec)
+                case ("terminate_child", Pid() as pid):
+                    return await self._terminate_child(pid)
+                case ("which_children",):
+                    return self._which()
+                case ("count_children",):
+                    return self._count()
+        except (StartError, MaxChildrenError, ChildNotFoundError) as error:
+            return Refusal(error)
+        self._report.unexpected(request)
+        return NoReply()
+
+    async def handle_cast(self, message: Any) -> None:
+        """Nobody casts to a supervisor (S9)."""
+        self._report.unexpected(message)
+
+    async def handle_info(self, message: Any) -> Stop | None:
+        """The exit of a child, or a retry of our own."""
+        match message:
+            case Exit(pid, reason):
+                spec = self._running.pop(pid, None)
+                return await self._child_exited(pid, spec, reason) if spec else None
+            case Retry(key=Pid() as pid):
+                if not self._retries.is_current(message):
+                    return None
+                return await self._restart(pid, self._restarting.pop(pid))
+        self._report.unexpected(message)
+        return None
+
+    # -- children --------------------------------------------------------------------------------
+
+    async def _start_child(self, spec: ChildSpec) -> Any:
+        limit = self._flags.max_children
+        if limit is not None and len(self._running) + len(self._restarting) >= limit:
+            raise MaxChildrenError(limit)
+        started = await start_process(self._with_extra(spec.start))
+        if started is not None:
+            self._running[pid_of(started)] = self._kept(spec)
+        return started
+
+    async def _terminate_child(self, pid: Pid) -> None:
+        if self._restarting.pop(pid, None) is not None:
+            self._retries.forget(pid)
+            return
+        spec = self._running.get(pid)
+        if spec is None:
+            raise ChildNotFoundError(pid)
+        reason = await stop_process(pid, spec.shutdown)
+        del self._running[pid]
+        self._retries.forget(pid)
+        if not is_expected(spec, reason):
+            self._report.shutdown_error(spec, pid, reason)
+
+    async def _child_exited(self, pid: Pid, spec: ChildSpec, reason: object) -> Stop | None:
+        verdict = after_exit(spec.restart, reason)
+        if verdict is AfterExit.RESTART or not is_orderly(reason):
+            self._report.child_terminated(spec, pid, reason)
+        if verdict is not AfterExit.RESTART:
+            self._retries.forget(pid)
+            return None
+        if spec.backoff is None:
+            return await self._restart(pid, spec)
+        self._retry(pid, spec)
+        return None
+
+    async def _restart(self, pid: Pid, spec: ChildSpec) -> Stop | None:
+        """One restart attempt: it counts in the window, which may end us (S17, D4, D5)."""
+        if not self._window.record(trio.current_time()):
+            self._report.shutdown(spec, pid, REACHED_MAX_RESTART_INTENSITY)
+            return Stop(SHUTDOWN)
+        try:
+            started = await start_process(self._with_extra(spec.start))
+        except StartError as error:
+            self._report.start_error(spec, pid, error.reason)
+            self._retry(pid, spec)
+            return None
+        if started is None:
+            self._retries.forget(pid)
+            return None
+        successor = pid_of(started)
+        self._running[successor] = spec
+        self._retries.rename(pid, successor)
+        return None
+
+    def _retry(self, pid: Pid, spec: ChildSpec) -> None:
+        self._restarting[pid] = spec
+        self._retries.begin(self._process, pid, spec.backoff)
+
+    def _with_extra(self, start: Start) -> Start:
+        extra = self._flags.extra_arguments
+        return (start[0], extra + start[1], start[2]) if extra else start
+
+    def _kept(self, spec: ChildSpec) -> ChildSpec:
+        """What the book keeps: no arguments of a temporary child, which is never started again."""
+        function, args, kwargs = spec.start
+        if spec.restart is not Restart.TEMPORARY or not (args or kwargs):
+            return spec
+        alike = (function, spec.shutdown, spec.type)
+        kept = self._temporary.get(alike)
+        if kept is None:
+            kept = self._temporary[alike] = without_arguments(spec)
+        return kept
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def _which(self) -> list[ChildInfo]:
+        running = [ChildInfo(None, pid, spec.type) for pid, spec in self._running.items()]
+        return running + [
+            ChildInfo(None, RESTARTING, spec.type) for spec in self._restarting.values()
+        ]
+
+    def _count(self) -> ChildCount:
+        specs = [*self._running.values(), *self._restarting.values()]
+        supervisors = sum(spec.type is ChildType.SUPERVISOR for spec in specs)
+        return ChildCount(len(specs), len(self._running), supervisors, len(specs) - supervisors)

@@ -1,0 +1,57 @@
+"""Reading a failed start: which child, and what was really wrong. Pure.
+
+The reason of a nested start is wrapped once per level: `Shutdown(FailedToStartChild("web",
+Shutdown(...)))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final
+
+from actors.exceptions import StartError
+from actors.exits import Crash, Shutdown
+from supervisors.exits import FailedToStartChild
+
+__all__ = ("explain", "is_configuration_error")
+
+CONFIGURATION_ERRORS: Final = (OSError, ValueError, TypeError, LookupError, ImportError)
+"""What is raised for a port that is taken, a folder that is missing, a wrong specification."""
+
+
+def is_configuration_error(error: StartError) -> bool:
+    """Is the cause something that whoever configured the program can mend?"""
+    return isinstance(_unwrap(error)[1], CONFIGURATION_ERRORS)
+
+
+def explain(error: StartError) -> str:
+    """One line: the path of the child that did not start, and its cause."""
+    path, cause = _unwrap(error)
+    where = "".join(f"{_name(id)}: " for id in path)
+    return f"{where}{_text(cause)}".replace("\n", " ")
+
+
+def _unwrap(error: StartError) -> tuple[list[Hashable], object]:
+    path: list[Hashable] = []
+    cause: object = error
+    while True:
+        match cause:
+            case StartError(reason=inner) | Crash(exception=inner) | Shutdown(detail=inner):
+                cause = inner
+            case FailedToStartChild(id=id, reason=inner):
+                path.append(id)
+                cause = inner
+            case _:
+                return path, cause
+
+
+def _name(id: Hashable) -> str:
+    return id.__qualname__ if isinstance(id, type) else str(id)
+
+
+def _text(cause: object) -> str:
+    if isinstance(cause, OSError | ValueError) and str(cause):
+        return str(cause)
+    if isinstance(cause, BaseException):
+        return f"{type(cause).__name__}: {cause}"
+    return cause if isinstance(cause, str) else repr(cause)

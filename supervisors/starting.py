@@ -1,0 +1,47 @@
+"""Starting one child: calls the start function and reads what it gave (S6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.exceptions import CallError, ProcessExit, StartError, StartIgnoredError
+from actors.exits import BadReturn, Crash
+from actors.pid import Pid
+from supervisors.child_spec import Start
+
+__all__ = ("pid_of", "start_process")
+
+
+async def start_process(start: Start) -> Any:
+    """What the start function gave: a `Pid`, `(Pid, info)`, or None when it was told to ignore.
+
+    Runs in the supervisor, which is so linked to the child and waits for its `init`. Raises
+    `StartError(reason)` for every other outcome: the reason of a StartError or an exit,
+    `Crash(exception)`, or `BadReturn(value)`.
+    """
+    function, args, kwargs = start
+    try:
+        result = await function(*args, **kwargs)
+    except StartIgnoredError:
+        return None
+    except StartError as error:
+        raise error.with_traceback(None) from None
+    except ProcessExit as request:
+        raise StartError(request.reason) from None
+    except CallError as error:
+        raise StartError(error.exit_reason) from None
+    except Exception as error:
+        raise StartError(Crash(error)) from None
+    if type(result) is Pid or _is_pid_with_info(result):
+        return result
+    raise StartError(BadReturn(result, getattr(function, "__qualname__", repr(function))))
+
+
+def pid_of(started: Any) -> Pid:
+    """The pid in a result of `start_process` that is not None."""
+    pid: Pid = started if type(started) is Pid else started[0]
+    return pid
+
+
+def _is_pid_with_info(result: object) -> bool:
+    return isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Pid)

@@ -1,0 +1,45 @@
+"""A supervision tree as text."""
+
+from __future__ import annotations
+
+from actors.exceptions import CallError
+from actors.kernel import Destination, call, whereis
+from actors.pid import Pid
+from supervisors.child_spec import ChildType
+from supervisors.children import ChildInfo
+
+__all__ = ("draw_tree",)
+
+
+async def draw_tree(supervisor: Destination) -> str:
+    """`supervisor` and everything below it, one process a line, in start order."""
+    pid = whereis(supervisor)
+    lines = [repr(pid or supervisor)]
+    lines += await _branches(supervisor, "")
+    return "\n".join(lines)
+
+
+async def _branches(supervisor: Destination, indent: str) -> list[str]:
+    children: list[ChildInfo] = await call(supervisor, ("which_children",), timeout=None)
+    lines: list[str] = []
+    for child in reversed(children):
+        last = child is children[0]
+        lines.append(f"{indent}{'└── ' if last else '├── '}{_describe(child)}")
+        if child.type is ChildType.SUPERVISOR and isinstance(child.pid, Pid):
+            lines += await _below(child.pid, f"{indent}{'    ' if last else '│   '}")
+    return lines
+
+
+async def _below(supervisor: Pid, indent: str) -> list[str]:
+    try:
+        return await _branches(supervisor, indent)
+    except CallError as error:  # it ended between the question and the answer
+        return [f"{indent}└── ({error.reason!r})"]
+
+
+def _describe(child: ChildInfo) -> str:
+    state = "stopped" if child.pid is None else repr(child.pid)
+    if child.id is None:
+        return state
+    name = child.id.__qualname__ if isinstance(child.id, type) else child.id
+    return f"{name}: {state}"
