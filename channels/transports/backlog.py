@@ -226,7 +226,7 @@ class Disconnect:
 
     coalesces: bool = False
 
-    def make_room(self, backlog: Backlog, excess: int) -> Verdict:  # noqa: ARG002  # decides blindly
+    def make_room(self, backlog: Backlog, excess: int) -> Verdict:  # decides blindly
         """Always `DISCONNECT`."""
         return Verdict.DISCONNECT
 
@@ -253,7 +253,7 @@ class DropNewest:
 
     coalesces: bool = False
 
-    def make_room(self, backlog: Backlog, excess: int) -> Verdict:  # noqa: ARG002  # decides blindly
+    def make_room(self, backlog: Backlog, excess: int) -> Verdict:  # decides blindly
         """Always `DROP`."""
         return Verdict.DROP
 

@@ -1,0 +1,271 @@
+"""HTTP/1.1 heads and small answers, on h11: the door in front of WebSockets and static files.
+
+An `HttpConnection` belongs to the task that serves its stream. It reads one request at a time and
+answers it; what follows on the stream is not looked at before that. h11 refuses what is ambiguous
+about where a message ends; requests that name both a length and a transfer encoding are refused
+here. Every wait has a deadline and every buffer a bound. Source: RFC 9110, RFC 9112.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import attrs
+import h11
+import trio
+
+from channels.endpoint.query import Params, decode_query, percent_decode
+from channels.transports.websocket.handshake import announces_body
+
+__all__ = ("Body", "HttpConnection", "HttpError", "Request", "Response", "text")
+
+Headers = tuple[tuple[str, str], ...]
+
+_MAX_HEAD: Final = 16 * 1024  # bytes
+_MAX_HEADERS: Final = 100
+_CHUNK: Final = 64 * 1024  # bytes of a body in one write
+_WRITE_TIMEOUT: Final = 30.0  # seconds for one write: a peer that reads nothing for so long is gone
+
+
+@attrs.frozen
+class Request:
+    """The head of one request."""
+
+    method: str
+    target: str  # path and query as they came
+    path: str  # without the query, percent-decoded
+    query_string: str
+    params: Params  # the query, decoded as Plug does
+    headers: Headers  # name in lower case, value; in order
+    http_version: str  # "1.1" or "1.0"
+    keep_alive: bool  # the client would like to send another request on this connection
+    has_body: bool
+    leftover: bytes = attrs.field(default=b"", repr=False)  # what was read behind the head
+
+    def header(self, name: str) -> str | None:
+        """The value of a header; where it stands several times, its values joined by commas."""
+        values = [value for key, value in self.headers if key == name.lower()]
+        return ", ".join(values) if values else None
+
+
+class Body(Protocol):
+    """A body that is read as it is sent; an open file, for one."""
+
+    async def read(self, size: int, /) -> bytes:
+        """The next piece of at most `size` bytes, b"" at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Called when it is sent, or cannot be."""
+        ...
+
+
+@attrs.frozen
+class Response:
+    """An answer. `length` is only given with a body that is read as it is sent."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes | Body = attrs.field(default=b"", repr=False)
+    length: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        if isinstance(self.body, bytes):
+            return len(self.body)
+        if self.length is None:
+            raise ValueError("a body that is read as it is sent needs a length")
+        return self.length
+
+
+def text(status: int, words: str, headers: Headers = ()) -> Response:
+    """A plain answer for people."""
+    plain = (("content-type", "text/plain; charset=utf-8"), ("x-content-type-options", "nosniff"))
+    return Response(status, plain + headers, words.encode() + b"\n")
+
+
+class HttpError(Exception):
+    """A request that cannot be served. `response` is the answer; close the connection after it."""
+
+    def __init__(self, status: int, words: str, headers: Headers = ()) -> None:
+        super().__init__(f"{status} {HTTPStatus(status).phrase}: {words}")
+        self.response = text(status, words, headers)
+
+
+class HttpConnection:
+    """One connection's requests, one after another. Never closes `stream`, except in `aclose`."""
+
+    __slots__ = ("_h11", "_head_only", "_max_head", "_stream")
+
+    def __init__(self, stream: trio.abc.Stream, *, max_head: int = _MAX_HEAD) -> None:
+        """`max_head` bounds the bytes of the request line and headers."""
+        self._stream = stream
+        self._max_head = max_head
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head)
+        self._head_only = False
+
+    async def read_head(self, *, timeout: float) -> Request | None:
+        """Read the head of the next request, within `timeout` seconds.
+
+        Returns None where the client closed, or sent nothing in time, before the request began.
+        Raises `HttpError` (400, 408, 414, 431, 501, 505) for what cannot be served, and
+        trio.BrokenResourceError where the peer is gone.
+        """
+        if self._h11.our_state is h11.DONE:
+            self._h11.start_next_cycle()
+        event = None
+        try:
+            with trio.fail_after(timeout):
+                event = await self._next_event()
+        except trio.TooSlowError:
+            if not self._h11.trailing_data[0]:
+                return None
+            raise HttpError(408, "The head of the request did not arrive in time.") from None
+        if isinstance(event, h11.ConnectionClosed):
+            return None
+        assert isinstance(event, h11.Request)
+        self._head_only = event.method == b"HEAD"
+        return _request(event, self._h11.trailing_data[0])
+
+    async def read_body(self, *, max_bytes: int, timeout: float) -> bytes:
+        """Read the body of the request whose head was read last.
+
+        Raises `HttpError`: 413 for more than `max_bytes`, 408 after `timeout` seconds, 400.
+        """
+        body = bytearray()
+        try:
+            with trio.fail_after(timeout):
+                if self._h11.they_are_waiting_for_100_continue:
+                    await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                while isinstance(event := await self._next_event(), h11.Data):
+                    body += event.data
+                    if len(body) > max_bytes:
+                        raise HttpError(413, f"The body may have {max_bytes} bytes.")
+        except trio.TooSlowError:
+            raise HttpError(408, "The body of the request did not arrive in time.") from None
+        return bytes(body)
+
+    async def respond(self, response: Response) -> bool:
+        """Send the answer; return whether another request may follow on this connection.
+
+        Raises trio.BrokenResourceError where the peer is gone or reads nothing for half a minute.
+        """
+        try:
+            keep_alive = self._request_is_over()
+            headers = [*response.headers, ("date", formatdate(usegmt=True))]
+            if response.status != HTTPStatus.NOT_MODIFIED:
+                headers.append(("content-length", str(response.size)))
+            if not keep_alive:
+                headers.append(("connection", "close"))
+            phrase = HTTPStatus(response.status).phrase
+            head = self._h11.send(
+                h11.Response(status_code=response.status, headers=headers, reason=phrase)
+            )
+            await self._send_body(head or b"", response)
+        finally:
+            if not isinstance(response.body, bytes):
+                with trio.CancelScope(shield=True):  # closing a file does not wait for anybody
+                    await response.body.aclose()
+        return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+
+    async def aclose(self, *, timeout: float = 2.0) -> None:
+        """Close, after the peer has had the chance to read the last answer.
+
+        Unread input would reset the connection and take the answer with it, so the sending side is
+        shut first and what still comes is forgotten, for at most `timeout` seconds.
+        """
+        try:
+            with trio.move_on_after(timeout), contextlib.suppress(trio.BrokenResourceError):
+                if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                    await self._stream.send_eof()
+                    while await self._stream.receive_some(_CHUNK):
+                        pass
+                else:
+                    await self._stream.aclose()
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    async def _next_event(self) -> h11.Event:
+        try:
+            while (event := self._h11.next_event()) is h11.NEED_DATA:
+                # As much as the limit at once, so that h11 sees a head that is too long in time.
+                self._h11.receive_data(bytes(await self._stream.receive_some(self._max_head)))
+        except h11.RemoteProtocolError as error:
+            hint = error.error_status_hint
+            status = hint if hint in {414, 431, 501, 505} else 400
+            raise HttpError(status, f"{error}.") from None
+        assert not isinstance(event, type)  # NEED_DATA and PAUSED: only behind a whole request
+        return event
+
+    def _request_is_over(self) -> bool:
+        """Whether nothing of the request is left to read, so that the next one can be found."""
+        if self._h11.their_state is h11.SEND_BODY:
+            with contextlib.suppress(h11.RemoteProtocolError):
+                self._h11.next_event()
+        return self._h11.their_state not in {h11.IDLE, h11.SEND_BODY, h11.ERROR}
+
+    async def _send_body(self, head: bytes, response: Response) -> None:
+        if self._head_only or response.status == HTTPStatus.NOT_MODIFIED:
+            await self._send_bytes(head + (self._h11.send(h11.EndOfMessage()) or b""))
+            return
+        if isinstance(response.body, bytes):
+            body = self._h11.send(h11.Data(data=response.body)) or b""
+            await self._send_bytes(head + body + (self._h11.send(h11.EndOfMessage()) or b""))
+            return
+        await self._send_bytes(head)
+        left = response.size
+        while left:
+            piece = await response.body.read(min(_CHUNK, left))
+            if not piece:  # it was cut while it was sent: the length cannot be kept
+                raise trio.BrokenResourceError("the body ended before its announced length")
+            left -= len(piece)
+            await self._send(h11.Data(data=piece))
+        await self._send(h11.EndOfMessage())
+
+    async def _send(self, event: h11.Event) -> None:
+        await self._send_bytes(self._h11.send(event) or b"")
+
+    async def _send_bytes(self, data: bytes) -> None:
+        try:
+            with trio.fail_after(_WRITE_TIMEOUT):
+                await self._stream.send_all(data)
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError("the peer does not read") from None
+
+
+def _request(event: h11.Request, leftover: bytes) -> Request:
+    if len(event.headers) > _MAX_HEADERS:
+        raise HttpError(431, f"A request may have {_MAX_HEADERS} headers.")
+    headers = tuple(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers
+    )
+    names = {name for name, _ in headers}
+    version = event.http_version.decode("ascii")
+    if "transfer-encoding" in names and ("content-length" in names or version != "1.1"):
+        raise HttpError(400, "Content-Length and Transfer-Encoding contradict each other.")
+    target = event.target.decode("ascii")
+    if not target.startswith("/"):
+        raise HttpError(400, "The target of a request must be a path.")
+    path, _, query_string = target.partition("?")
+    try:
+        path, params = percent_decode(path), decode_query(query_string)
+    except ValueError as error:
+        raise HttpError(400, f"Malformed target: {error}.") from None
+    options = [value.lower() for name, value in headers if name == "connection"]
+    tokens = {token.strip() for option in options for token in option.split(",")}
+    return Request(
+        method=event.method.decode("ascii"),
+        target=target,
+        path=path,
+        query_string=query_string,
+        params=params,
+        headers=headers,
+        http_version=version,
+        keep_alive=version == "1.1" and "close" not in tokens,
+        has_body=announces_body(headers),
+        leftover=leftover,
+    )
