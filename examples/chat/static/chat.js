@@ -66,14 +66,16 @@ class Chat {
   // --- what a Room tells ---
 
   logChanged(room, from) {
-    this.#logs.get(room).render(from);
+    this.#logs.get(room)?.render(from); // a room we left may still hear of its last messages
     if (room === this.room && this.#pinned) this.#scrollToEnd();
   }
 
+  isWatching(room) {
+    return room === this.room && !document.hidden && this.#pinned;
+  }
+
   arrived(room) {
-    const looking = room === this.room && !document.hidden;
-    if (looking && this.#pinned) this.#read(room);
-    else if (room === this.room) $("jump").hidden = this.#pinned;
+    if (room === this.room) $("jump").hidden = this.#pinned;
     this.#drawRooms();
   }
 
@@ -94,7 +96,7 @@ class Chat {
 
   #remembered() {
     try {
-      const names = JSON.parse(memory.get("rooms")).filter(isText).map(roomName);
+      const names = JSON.parse(memory.get("rooms")).filter(isText).map(roomName).filter(Boolean);
       return names.length ? names : FIRST_ROOMS;
     } catch {
       return FIRST_ROOMS;
@@ -116,12 +118,14 @@ class Chat {
   #leave(room) {
     const names = [...this.#rooms.keys()];
     const next = names[names.indexOf(room.name) + 1] ?? names.at(-2);
+    this.#goTo(next);
+    this.#route(); // now: `hashchange` comes later, and the room must not be seen closing
     room.channel.leave();
     this.#links.get(room).remove();
     for (const table of [this.#links, this.#logs]) table.delete(room);
     this.#rooms.delete(room.name);
     memory.set("rooms", JSON.stringify([...this.#rooms.keys()]));
-    this.#goTo(next);
+    this.#drawRooms();
   }
 
   /** The address decides which room is open, so "back" and links to rooms work. */
@@ -155,7 +159,6 @@ class Chat {
     $("message-label").textContent = `Message to ${room.name}`;
     $("message-input").placeholder = `Message #${room.name}`;
     $("message-input").value = room.draft;
-    $("leave-room").hidden = this.#rooms.size < 2;
     this.#fitInput();
     this.#scrollToEnd();
     this.#showDivider(log.divider());
@@ -167,7 +170,6 @@ class Chat {
   #read(room) {
     if (document.hidden) return;
     room.unread = 0;
-    if (room === this.room && this.#pinned) $("jump").hidden = true;
     this.#drawRooms();
   }
 
@@ -192,6 +194,7 @@ class Chat {
       total += room.unread;
     }
     drawBadge($("menu-unread"), total);
+    $("leave-room").hidden = this.#rooms.size < 2;
     $("menu-button").setAttribute("aria-label", total ? `Rooms, ${total} unread` : "Rooms");
     document.title = `${total ? `(${total}) ` : ""}#${this.room?.name ?? ""} · Understudy chat`;
   }
@@ -314,11 +317,12 @@ class Chat {
 
   #noticeAndAction() {
     const { channel } = this.room ?? {};
-    if (this.#outage) return ["Offline. What you write is sent when you are back.", "Try now"];
-    if (this.#flashed) return [this.#flashed, ""];
-    if (channel?.state === "errored") return [`Not in this room${channel.reason && `: ${channel.reason}`}. Trying again.`, ""];
+    if (this.#outage) return ["Offline. What you write is kept.", "Try now"];
+    if (channel?.state === "errored") {
+      return [`Not in this room${channel.reason && `: ${channel.reason}`}. Trying again.`, ""];
+    }
     if (channel?.state === "closed") return ["The server closed this room.", "Join again"];
-    return ["", ""];
+    return [this.#flashed, ""];
   }
 
   #tryNow() {

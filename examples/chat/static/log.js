@@ -6,7 +6,7 @@
 const SAME_BREATH = 5 * 60_000; // ms; messages of one author this close stand together
 const DELIVERY_TEXT = { sending: "Sending", queued: "Waiting for the connection" };
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
 
 /** The text with its web addresses as links. */
@@ -35,6 +35,7 @@ export function drawAvatar(element, name) {
 
 export class Log {
   #items = new Map(); // key -> li
+  #dividerKey = null; // as drawn
 
   constructor(room) {
     this.room = room;
@@ -46,14 +47,18 @@ export class Log {
     this.element.setAttribute("aria-label", `Messages in ${room.name}`);
     const empty = document.createElement("p");
     empty.className = "empty";
-    empty.textContent = `Nothing said in #${room.name} yet. This demo keeps no history: you see what is said while you are here.`;
+    empty.textContent =
+      `Nothing said in #${room.name} yet. ` +
+      "This demo keeps no history: you see what is said while you are here.";
     this.element.append(empty, this.list);
   }
 
   /** Bring the list up to date, from message number `from` on. */
   render(from) {
-    const { messages } = this.room;
-    for (let index = from; index < messages.length; index++) {
+    const { messages, dividerKey } = this.room;
+    const start = dividerKey === this.#dividerKey ? from : 0;
+    this.#dividerKey = dividerKey;
+    for (let index = start; index < messages.length; index++) {
       const message = messages[index];
       const item = this.#items.get(message.key) ?? this.#create(message);
       this.#update(item, message, messages[index - 1]);

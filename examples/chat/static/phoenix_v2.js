@@ -4,7 +4,8 @@
  * `Socket` owns the connection, the refs and the replies that are awaited; `Channel` owns the
  * membership of one topic. What they promise:
  * - A request always settles, with `{status, response}`: the server's "ok" or "error", or "timeout",
- *   or "disconnected" when the connection or the membership ended first. It never rejects.
+ *   or "disconnected" when the connection ended first. It never rejects. When the channel ended
+ *   first the status is "error": to send it again by itself could crash the channel again.
  * - A lost connection comes back by itself, and every channel that was not left joins again.
  * - A frame of an earlier membership (an old join_ref) never reaches the handlers.
  * Names from the wire are only ever keys of a `Map`, so "__proto__" is a name like any other.
@@ -16,7 +17,7 @@ const CONNECT_WITHIN = 10_000; // ms
 
 /** Milliseconds to wait before try number `tries` (from 0). Half of it is chance, so that the
  *  clients of a restarted server do not all come back in the same instant. */
-export function backoff(tries, first = 500, longest = 10_000) {
+export function backoff(tries, first = 500, longest = 5000) {
   const whole = Math.min(longest, first * 2 ** tries);
   return whole / 2 + (Math.random() * whole) / 2;
 }
@@ -49,7 +50,7 @@ export class Socket {
   #tries = 0;
   #timer = 0; // the one thing waited for: connect deadline, next heartbeat or next try
   #lastRef = 0;
-  #awaited = new Map(); // ref -> settle(status, response)
+  #awaited = new Map(); // ref -> {joinRef, settle(status, response)}
   #channels = new Map(); // topic -> Channel
 
   /** `endpoint`: path or URL of the WebSocket; `params()`: the connect params of each new try. */
@@ -98,7 +99,7 @@ export class Socket {
         resolve({ status, response: response ?? {} });
       };
       const timer = setTimeout(() => settle("timeout"), REPLY_WITHIN);
-      this.#awaited.set(ref, settle);
+      this.#awaited.set(ref, { joinRef, settle });
       this.#ws.send(JSON.stringify([joinRef, ref, topic, event, payload]));
     });
   }
@@ -116,6 +117,13 @@ export class Socket {
   /** For Channel: forget it, unless its topic has a new owner already. */
   detach(channel) {
     if (this.#channels.get(channel.topic) === channel) this.#channels.delete(channel.topic);
+  }
+
+  /** For Channel: the membership `ended`; nobody will answer what was sent in it. */
+  abandon(ended, reason) {
+    for (const { joinRef, settle } of [...this.#awaited.values()]) {
+      if (joinRef === ended) settle("error", { reason });
+    }
   }
 
   #url() {
@@ -148,7 +156,7 @@ export class Socket {
     // Only a server that talks is back: one that accepts and hangs up keeps the growing waits.
     this.#tries = 0;
     if (frame.event === "phx_reply") {
-      this.#awaited.get(frame.ref)?.(frame.payload.status, frame.payload.response);
+      this.#awaited.get(frame.ref)?.settle(frame.payload.status, frame.payload.response);
     } else {
       this.#channels.get(frame.topic)?.received(frame);
     }
@@ -171,7 +179,7 @@ export class Socket {
     ws.onopen = ws.onmessage = ws.onclose = null;
     ws.close();
     for (const channel of this.#channels.values()) channel.disconnected();
-    for (const settle of [...this.#awaited.values()]) settle("disconnected");
+    for (const { settle } of [...this.#awaited.values()]) settle("disconnected");
   }
 
   #after(milliseconds, act) {
@@ -269,17 +277,23 @@ export class Channel {
   }
 
   #failed(reason) {
-    this.#joinRef = null;
     this.reason = typeof reason === "string" ? reason : "";
-    this.#timer = setTimeout(() => this.#sendJoin(), backoff(this.#tries++, 1000));
+    this.#end(this.reason || "the channel crashed");
+    this.#timer = setTimeout(() => this.#sendJoin(), backoff(this.#tries++, 1000, 10_000));
     this.#become("errored");
   }
 
   #closed() {
     clearTimeout(this.#timer);
-    this.#joinRef = null;
     this.#socket.detach(this);
+    this.#end("the channel closed");
     this.#become("closed");
+  }
+
+  #end(reason) {
+    const ended = this.#joinRef;
+    this.#joinRef = null;
+    if (ended !== null) this.#socket.abandon(ended, reason);
   }
 
   #become(state) {

@@ -12,18 +12,23 @@ const GAP_WORTH_A_NOTE = 1000; // ms
 export const isText = (value) => typeof value === "string" && value.trim() !== "";
 const clip = (text, length) => [...text].slice(0, length).join("");
 
+/** Control characters, and the invisible ones that turn the direction of the text around them. */
+const UNSEEN = /[\p{Cc}\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+
 /** A person's name as we show it: one line, no invisible characters. */
-export const personName = (text) => clip(text.replace(/[\p{Cc}\p{Cf}]/gu, "").trim(), 32);
+export const personName = (text) => clip(text.replace(UNSEEN, "").trim(), 32);
 
 /** A room's name as it stands in topics and addresses: "# The Lobby" is "the-lobby". */
 export const roomName = (text) =>
-  clip(text.normalize().replace(/[\p{Cc}\p{Cf}]/gu, " ").replace(/^[#\s]+/, "").trim(), 40)
+  clip(text.normalize().replace(UNSEEN, "").replace(/^[#\s]+/, "").trim(), 40)
     .replace(/\s+/g, "-")
     .toLowerCase();
 
 /** A random name for a message. (`crypto.randomUUID` is missing on plain-http pages.) */
 const nonce = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  [...crypto.getRandomValues(new Uint8Array(12))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 
 /**
  * `messages` holds what was said, in the server's order, then the own messages that the
@@ -31,7 +36,8 @@ const nonce = () =>
  * broadcast is the echo of an own message, and a message that was sent again after a lost
  * connection is not shown twice.
  *
- * `page` hears `logChanged(room, from)`, `arrived(room)`, `typingChanged(room)`, `stateChanged(room)`.
+ * `page` is asked `isWatching(room)`, and hears `logChanged(room, from)`, `arrived(room)`,
+ * `typingChanged(room)` and `stateChanged(room)`.
  */
 export class Room {
   messages = []; // {key, note, author, body, at, own, settled, status, reason}
@@ -79,7 +85,8 @@ export class Room {
     if (message.settled) return;
     if (status === "ok") this.#settle(message, message.at);
     else if (status === "disconnected") this.#mark(message, "queued");
-    else this.#mark(message, "failed", status === "timeout" ? "no answer" : String(response.reason ?? "refused"));
+    else if (status === "timeout") this.#mark(message, "failed", "no answer");
+    else this.#mark(message, "failed", String(response.reason ?? "refused"));
     // It may be joined again already when the news of the lost connection gets here.
     if (message.status === "queued" && this.channel.state === "joined") this.deliver(message);
   }
@@ -108,11 +115,16 @@ export class Room {
     }
     const author = personName([user, name].find(isText) ?? "") || "somebody";
     this.#forgetTypist(author);
-    if (this.unread === 0) this.dividerKey = key;
-    this.unread += 1;
+    this.#countUnread(key);
     const message = { key, author, body: clip(body, LONGEST_BODY), at: when, status: "sent" };
     this.#insert(message, this.#firstUnsettled());
     this.page.arrived(this);
+  }
+
+  #countUnread(key) {
+    if (this.page.isWatching(this)) return;
+    if (this.unread === 0) this.dividerKey = key;
+    this.unread += 1;
   }
 
   #sawTyping(payload) {
@@ -144,6 +156,7 @@ export class Room {
   }
 
   #settle(message, at) {
+    if (!this.#byKey.has(message.key)) return; // it made room for newer ones
     const from = this.messages.indexOf(message);
     Object.assign(message, { at, settled: true });
     const to = this.messages.findIndex((other) => other.own && !other.settled);
@@ -153,7 +166,7 @@ export class Room {
 
   #mark(message, status, reason = "", from = this.messages.indexOf(message)) {
     Object.assign(message, { status, reason });
-    this.page.logChanged(this, from);
+    if (from >= 0) this.page.logChanged(this, from);
   }
 
   #insert(message, index) {
