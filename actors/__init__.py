@@ -1,7 +1,7 @@
 """Processes as in OTP, on Trio: GenServer, mailboxes, links, monitors, names.
 
-Start with `GenServer` (gen_server.py) and `run` (node.py). The verbs of processes are in kernel.py, exit reasons in
-exits.py, what is raised in exceptions.py.
+Start with `GenServer` (gen_server.py) and `run` (node.py). The verbs of processes are in kernel.py,
+exit reasons in exits.py, what is raised in exceptions.py.
 """
 
 from actors.calls import Call as From
@@ -44,7 +44,7 @@ from actors.kernel import (
     call,
     cast,
     demonitor,
-    exit,  # noqa: A004  # OTP's word
+    exit,  # OTP's word
     is_alive,
     link,
     monitor,
@@ -66,6 +66,7 @@ from actors.messages import Down, Exit
 from actors.node import Node, current_node, open_node, run
 from actors.pid import MonitorRef, Pid
 from actors.results import (
+    NO_REPLY,
     Continue,
     Hibernate,
     IdleTimeout,
@@ -83,6 +84,7 @@ __all__ = (
     "NOCONNECTION",
     "NOPROC",
     "NORMAL",
+    "NO_REPLY",
     "SHUTDOWN",
     "TIMEOUT",
     "ActorsError",

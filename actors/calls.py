@@ -1,8 +1,9 @@
-"""Requests that wait for their answer: `Call` (also the `sender` that `handle_call` is given) and `System`.
+"""Requests that wait for their answer: `Call` (also the `sender` that `handle_call` is given) and
+`System`.
 
-Both stand in the pending set of the server until they are answered, so that a dying server fails every one of them.
-A reply goes to the record, not to a mailbox: a late or second reply finds the record closed and is dropped, and a call
-costs the same however many messages the caller has queued.
+Both stand in the pending set of the server until they are answered, so that a dying server fails
+every one of them. A reply goes to the record, not to a mailbox: a late or second reply finds the
+record closed and is dropped, and a call costs the same however many messages the caller has queued.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The node's one deadline queue: call timeouts, start timeouts, timers, idle limits.
 
-Entries of equal length stand in one FIFO, because the one that came first also expires first; so entering and leaving
-is O(1) and a call needs no cancel scope of its own. Lengths that are not shared go through a heap. One task sleeps
-until the earliest deadline. Owner: the node.
+Entries of equal length stand in one FIFO, because the one that came first also expires first; so
+entering and leaving is O(1) and a call needs no cancel scope of its own. Lengths that are not
+shared go through a heap. One task sleeps until the earliest deadline. Owner: the node.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Timer:
         return max(0.0, self.deadline - trio.current_time()) if self.active else None
 
     def cancel(self) -> float | None:
-        """Do not fire. Seconds that were left, or None when it had fired or was cancelled before."""
+        """Do not fire. Seconds that were left, or None if it fired or was cancelled before."""
         left = self.remaining()
         if self.active:
             self.callback = None
@@ -91,7 +91,7 @@ class Deadlines:
         return self.call_at(trio.current_time() + seconds, callback)
 
     def call_at(self, deadline: float, callback: Any) -> Timer:
-        """Call the synchronous `callback()` when Trio's clock shows `deadline`; it must not raise."""
+        """Call the synchronous `callback()` at `deadline` of Trio's clock; it must not raise."""
         timer = Timer(self, deadline, callback)
         heapq.heappush(self._heap, (deadline, next(self._serial), timer))
         if deadline < self._next:

@@ -1,4 +1,4 @@
-"""What is raised to callers. Exits are values (`exits.py`); these are the errors of whoever asked for something."""
+"""What is raised to callers: the errors of whoever asked. Exits are values (`exits.py`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ActorsError(Exception):
     """The root of this package's errors."""
 
 
-class ProcessExit(BaseException):  # noqa: N818  # it is OTP's exit/1, not an error
+class ProcessExit(BaseException):  # it is OTP's exit/1, not an error
     """Ends the process that raises it, with `reason` (OTP: `exit/1`).
 
     A BaseException, so that `except Exception` in application code does not swallow an exit.
@@ -54,7 +54,8 @@ class NodeExitedError(ActorsError):
 
 
 class CallError(ActorsError):
-    """A call got no reply. `reason` is OTP's: why; `server` and `request` say what was asked of whom.
+    """A call got no reply. `reason` is OTP's: why; `server` and `request` say what was asked of
+    whom.
 
     A process that does not catch it exits with `CallFailed(reason, server, request)`.
     """
@@ -122,7 +123,7 @@ class AlreadyStartedError(StartError):
 
 
 class StartIgnoredError(StartError):
-    """`init` returned `Ignore()`: there is no process, and that is not a failure (OTP: `ignore`)."""
+    """`init` returned `Ignore()`: no process, and that is not a failure (OTP: `ignore`)."""
 
     def __init__(self) -> None:
         super().__init__("ignore")

@@ -1,9 +1,9 @@
 """Exit reasons: why a process ended, as values.
 
-A reason is written once, when the process ends, and given unchanged to its links, its monitors and its
-supervisor (OTP: *exit reasons*, `erlang:exit/1`). Any value may be a reason; the ones that the runtime itself
-uses are here. Three of them are *orderly*: `NORMAL`, `SHUTDOWN` and `Shutdown(detail)`. Everything else is abnormal:
-it is reported, and a transient child is restarted.
+A reason is written once, when the process ends, and given unchanged to its links, its monitors and
+its supervisor (OTP: *exit reasons*, `erlang:exit/1`). Any value may be a reason; the ones that the
+runtime itself uses are here. Three of them are *orderly*: `NORMAL`, `SHUTDOWN` and
+`Shutdown(detail)`. Everything else is abnormal: it is reported, and a transient child is restarted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Shutdown:
 
 @attrs.frozen
 class Crash:
-    """An exception that nobody caught; it carries its traceback (OTP: `{Exception, Stacktrace}`)."""
+    """An exception that nobody caught, with its traceback (OTP: `{Exception, Stacktrace}`)."""
 
     exception: BaseException
 
@@ -91,7 +91,7 @@ class BadReturn:
 
 @attrs.frozen
 class CallFailed:
-    """A call failed and its caller did not catch the error (OTP: `{Reason, {gen_server, call, Args}}`)."""
+    """A call failed and its caller did not catch it (OTP: `{Reason, {gen_server, call, Args}}`)."""
 
     reason: Any
     server: Any

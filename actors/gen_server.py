@@ -6,19 +6,21 @@
     await pid.call(request)       ----->  handle_call(request, sender)
     pid.cast(message)             ----->  handle_cast(message)
     pid.send(message)             ----->  handle_info(message)
-                                          handle_continue(token)     after a result with then=Continue(token)
+                                          handle_continue(token), after then=Continue(token)
     await pid.stop()              ----->  terminate(reason)
 
-The state is `self`. Each start makes a fresh instance, so a restart begins from the start arguments. All callbacks run
-in the server's process. What they may return is listed in `results.py`; anything else ends the server with `BadReturn`.
-An exception in a callback ends it with `Crash(exception)`; `terminate` then sees the object as the exception left it.
+The state is `self`. Each start makes a fresh instance, so a restart begins from the start
+arguments. All callbacks run in the server's process. What they may return is listed in
+`results.py`; anything else ends the server with `BadReturn`. An exception in a callback ends it
+with `Crash(exception)`; `terminate` then sees the object as the exception left it.
 
-Use a GenServer for state that has an owner or a life of its own. Not for organising code: a plain module is faster,
-and one server that everybody calls is a queue.
+Use a GenServer for state that has an owner or a life of its own. Not for organising code: a plain
+module is faster, and one server that everybody calls is a queue.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, ClassVar, Self
 
 from actors import reports
@@ -39,8 +41,10 @@ class GenServer:
     """Subclass it and write the callbacks that you need."""
 
     trap_exit: ClassVar[bool | None] = None
-    """Get exit signals as `Exit` messages in `handle_info`. None: yes if the class has a `terminate`, because it would
-    otherwise not be run when the supervisor stops the server (a documented difference from OTP)."""
+    """Get exit signals as `Exit` messages in `handle_info`. None: yes if the class has a
+    `terminate`, because it would otherwise not be run when the supervisor stops the server (a
+    documented difference from OTP).
+    """
 
     _is_root_server: ClassVar[bool] = True
     _process: Process
@@ -48,14 +52,18 @@ class GenServer:
     # -- callbacks -------------------------------------------------------------------------------
 
     async def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Set up the state from the start arguments; the starter waits. May return an action, `Ignore()` or `Stop`."""
+        """Set up the state from the start arguments; the starter waits. May return an action,
+        `Ignore()` or `Stop`.
+        """
         if args or kwargs:
             raise TypeError(
                 f"{type(self).__name__} has no init, but was started with {args} {kwargs}"
             )
 
     async def handle_call(self, request: Any, sender: Call) -> Any:
-        """Answer `request`: return the reply, or `Reply`, `NoReply`, `Stop`. `sender` is for a later `reply`."""
+        """Answer `request`: return the reply, or `Reply`, `NoReply`, `Stop`. `sender` is for a
+        later `reply`.
+        """
         raise self._undefined("handle_call", request)
 
     async def handle_cast(self, message: Any) -> Any:
@@ -63,24 +71,33 @@ class GenServer:
         raise self._undefined("handle_cast", message)
 
     async def handle_info(self, message: Any) -> Any:
-        """Take anything else that was sent: messages, `Down`, trapped `Exit`, timeouts. Returns as `handle_cast`."""
+        """Take anything else that was sent: messages, `Down`, trapped `Exit`, timeouts. Returns as
+        `handle_cast`.
+        """
         reports.unexpected_message(self.pid, message)
 
     async def handle_continue(self, token: Any) -> Any:
-        """Go on with `token`, before anything in the mailbox is looked at. Returns as `handle_cast`."""
+        """Go on with `token`, before anything in the mailbox is looked at. Returns as
+        `handle_cast`.
+        """
         raise self._undefined("handle_continue", token)
 
     async def terminate(self, reason: Any) -> None:
-        """Clean up. Runs in the server after the last message; not on `KILL` and not after a failed `init`.
+        """Clean up. Runs in the server after the last message; not on `KILL` and not after a failed
+        `init`.
 
         An exception here replaces the exit reason. Callers see the end only when it has finished.
         """
 
     def hibernate(self) -> None:
-        """Drop what can be computed again; called for `Hibernate()`. CPython has no heap to compact."""
+        """Drop what can be computed again; called for `Hibernate()`. CPython has no heap to
+        compact.
+        """
 
     def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
-        """What reports and `sys.get_status` show of `state`, `message` and `reason`; leave secrets out here."""
+        """What reports and `sys.get_status` show of `state`, `message` and `reason`; leave secrets
+        out here.
+        """
         return status
 
     # -- oneself ---------------------------------------------------------------------------------
@@ -98,9 +115,9 @@ class GenServer:
     ) -> Pid:
         """Start a server linked to the calling process; returns when `init` has.
 
-        `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init` may take. Raises
-        `StartError(reason)`, `AlreadyStartedError(pid)`, `StartIgnoredError`. A caller that does not trap exits dies
-        with a server that crashes, during its start too (G5).
+        `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init`
+        may take. Raises `StartError(reason)`, `AlreadyStartedError(pid)`, `StartIgnoredError`. A
+        caller that does not trap exits dies with a server that crashes, during its start too (G5).
         """
         return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=True)
 
@@ -118,12 +135,12 @@ class GenServer:
         id: Any = None,
         restart: Any = None,
         shutdown: Any = None,
-        **options: Any,  # noqa: A002
+        **options: Any,
     ) -> dict[str, Any]:
         """How a supervisor starts this server: `start_link(*args)` (Elixir: `child_spec/1`).
 
-        `id`, `restart`, `shutdown`, `significant`, `backoff` and `type` are the supervisor's; everything else goes to
-        `start_link`. The id is the `name`, or else the class.
+        `id`, `restart`, `shutdown`, `significant`, `backoff` and `type` are the supervisor's;
+        everything else goes to `start_link`. The id is the `name`, or else the class.
         """
         spec = {"id": id, "restart": restart, "shutdown": shutdown}
         for field in ("significant", "backoff", "type"):
@@ -137,6 +154,10 @@ class GenServer:
     call = staticmethod(call)
     cast = staticmethod(cast)
     stop = staticmethod(stop)
+
+    def _receive(self, message: Any) -> Awaitable[Any]:
+        """Where a behaviour that stands on GenServer takes the messages of its own."""
+        return self.handle_info(message)
 
     def _undefined(self, callback: str, message: Any) -> UndefinedCallbackError:
         return UndefinedCallbackError(

@@ -1,4 +1,5 @@
-"""The verbs of processes (OTP: the process BIFs of `erlang`; Elixir: `Process`). Where a pid is taken, a name is too.
+"""The verbs of processes (OTP: the process BIFs of `erlang`; Elixir: `Process`). Where a pid is
+taken, a name is too.
 
 All of them but those with `await` are synchronous and take effect at once.
 """
@@ -12,8 +13,8 @@ import attrs
 import trio
 
 from actors.calls import Call, System
-from actors.exceptions import ActorsError, CallingSelfError, NoProcessError, ProcessExit, call_error
-from actors.exits import CALLING_SELF, NOPROC, NORMAL
+from actors.exceptions import ActorsError, NoProcessError, ProcessExit
+from actors.exits import NOPROC, NORMAL
 from actors.messages import Down
 from actors.node import current_node
 from actors.pid import DEFAULT_CALL_TIMEOUT, Cast, MonitorRef, Pid
@@ -89,7 +90,9 @@ def whereis(destination: Destination) -> Pid | None:
 
 
 def send(destination: Destination, message: Any) -> None:
-    """Put `message` into a mailbox. To the dead: dropped. To a name that nobody has: `NoProcessError` (P3)."""
+    """Put `message` into a mailbox. To the dead: dropped. To a name that nobody has:
+    `NoProcessError` (P3).
+    """
     _find(destination, message).send(message)
 
 
@@ -118,7 +121,8 @@ async def stop(
 async def reply(sender: Call, value: Any) -> bool:
     """Answer the `sender` that `handle_call` was given. Any process may, once.
 
-    Returns whether somebody still waited: a second reply, or one after the caller's timeout, is dropped (G9).
+    Returns whether somebody still waited: a second reply, or one after the caller's timeout, is
+    dropped (G9).
     """
     return sender.resolve(value)
 
@@ -144,9 +148,9 @@ async def receive(
 ) -> Any:
     """The oldest message that matches; the others stay where they are, in order (P4).
 
-    `match` is a type or several, a `MonitorRef` (its `Down`), a predicate, or None for any message. `timeout` is in
-    seconds; 0 looks once. Raises `ReceiveTimeoutError`, and `RuntimeError` if called from another Trio task than the
-    process's own.
+    `match` is a type or several, a `MonitorRef` (its `Down`), a predicate, or None for any message.
+    `timeout` is in seconds; 0 looks once. Raises `ReceiveTimeoutError`, and `RuntimeError` if
+    called from another Trio task than the process's own.
     """
     process = current_process()
     if trio.lowlevel.current_task() is not process.task:
@@ -195,7 +199,7 @@ def spawn_monitor(
     return pid, pid.monitor()
 
 
-def exit(destination: Destination, reason: Any) -> None:  # noqa: A001  # OTP's word
+def exit(destination: Destination, reason: Any) -> None:  # OTP's word
     """Send an exit signal. To end the calling process, raise `ProcessExit(reason)`."""
     _find(destination, ("exit", reason)).exit(reason)
 
@@ -219,12 +223,16 @@ def unlink(pid: Pid, *, flush: bool = False) -> None:
 
 
 def monitor(destination: Destination) -> MonitorRef:
-    """Hear of another's end as one `Down`; the dead and the unknown give it at once, with `NOPROC` (M1, M2)."""
+    """Hear of another's end as one `Down`; the dead and the unknown give it at once, with `NOPROC`
+    (M1, M2).
+    """
     return current_process().watch(whereis(destination), destination)
 
 
 def demonitor(ref: MonitorRef, *, flush: bool = False) -> bool:
-    """Undo `monitor`; False if the `Down` was delivered already. `flush` takes it out of the mailbox (M4)."""
+    """Undo `monitor`; False if the `Down` was delivered already. `flush` takes it out of the
+    mailbox (M4).
+    """
     removed = current_process().unwatch(ref)
     if flush and not removed:
         _flush(lambda message: isinstance(message, Down) and message.ref is ref)
@@ -254,7 +262,7 @@ def _find(destination: Destination, request: Any) -> Pid:
 def _spawn(
     function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], label: str | None, *, link: bool
 ) -> Process:
-    name = label or getattr(function, "__name__", type(function).__name__)
+    name: str = label or getattr(function, "__name__", type(function).__name__)
     return current_node().spawn(function, args, label=name, parent=current_process(), link=link)
 
 
@@ -277,7 +285,7 @@ def _take(process: Process, matches: Callable[[Any], bool] | None) -> tuple[bool
     for index, message in enumerate(queue or ()):
         if isinstance(message, System):
             del queue[index]  # type: ignore[union-attr]  # it is what we walk through
-            _answer_system(process, message)
+            _answer_system(message)
             return _take(process, matches)
         if matches is None or matches(message):
             del queue[index]  # type: ignore[union-attr]  # as above
@@ -285,7 +293,7 @@ def _take(process: Process, matches: Callable[[Any], bool] | None) -> tuple[bool
     return False, None
 
 
-def _answer_system(process: Process, request: System) -> None:
+def _answer_system(request: System) -> None:
     """A plain process has no loop; it knows only how to end."""
     if request.request[0] == "terminate":
         raise ProcessExit(request.request[1])

@@ -1,9 +1,9 @@
 """The mailbox: a deque and the one task that may be parked on it.
 
-Owner: the process that reads it. Anyone may `put`, synchronously; only the reader's task waits. One lane, first in
-first out, as OTP orders it: user messages, system messages, trapped exits and DOWNs all queue alike (P2, G18, SY1).
-The deque is made with the first message and dropped when the reader parks, because an empty one costs 600 bytes and
-most processes are idle most of the time.
+Owner: the process that reads it. Anyone may `put`, synchronously; only the reader's task waits. One
+lane, first in first out, as OTP orders it: user messages, system messages, trapped exits and DOWNs
+all queue alike (P2, G18, SY1). The deque is made with the first message and dropped when the reader
+parks, because an empty one costs 600 bytes and most processes are idle most of the time.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Mailbox:
         return self.queue.popleft()
 
     async def wait(self) -> None:
-        """Park until something new is put, or `wake` is called. Only the process's own task may wait."""
+        """Park until something new is put, or `wake` is called. Only the process's own task may
+        wait.
+        """
         if not self.queue:
             self.queue = None
         self.reader = trio.lowlevel.current_task()

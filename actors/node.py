@@ -1,7 +1,8 @@
-"""A node: one running instance of the runtime. It owns the root nursery, the process table, the names, the deadlines.
+"""A node: one running instance of the runtime. It owns the root nursery, the process table, the
+names, the deadlines.
 
-Several nodes can live in one OS process. Nothing outlives `async with open_node()`: leaving it ends the processes that
-the body started, newest first and in order, then whatever is left.
+Several nodes can live in one OS process. Nothing outlives `async with open_node()`: leaving it ends
+the processes that the body started, newest first and in order, then whatever is left.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ SHUTDOWN_TIMEOUT = 5.0
 
 @attrs.frozen
 class NodeStatistics:
-    """A snapshot: living processes, registered names, pending deadlines, processes ever started, zombies."""
+    """A snapshot: living processes, registered names, pending deadlines, processes ever started,
+    zombies.
+    """
 
     processes: int
     names: int
@@ -86,7 +89,9 @@ class Node:
         link: bool = False,
         trap_exit: bool = False,
     ) -> Process:
-        """Start a process that runs `main(*args)`; `parent` is linked to it if `link`, in the same step."""
+        """Start a process that runs `main(*args)`; `parent` is linked to it if `link`, in the same
+        step.
+        """
         process = self._new_process(label, parent, trap_exit=trap_exit)
         if parent is not None:
             if link:
@@ -105,8 +110,29 @@ class Node:
         return process
 
     def on_exit(self, listener: Callable[[Pid], None]) -> None:
-        """Call `listener(pid)` for each process that ends, before its links and monitors hear of it."""
+        """Call `listener(pid)` for each process that ends, before its links and monitors hear of
+        it.
+        """
         self._exit_listeners.append(listener)
+
+    def remove_exit_listener(self, listener: Callable[[Pid], None]) -> None:
+        """Undo `on_exit`; a listener may do it while it is called."""
+        self._exit_listeners = [kept for kept in self._exit_listeners if kept != listener]
+
+    def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
+        """Run `function` in a Trio task of its own that belongs to `owner`, which dies of what it raises.
+
+        It must end by itself soon after its owner has; the node waits for nobody.
+        """
+
+        async def help_owner() -> None:
+            current.set(owner)
+            try:
+                await function()
+            except Exception as error:
+                owner.begin_exit(Crash(error))
+
+        self._context.run(self._nursery.start_soon, help_owner, name=f"helper of {owner.pid!r}")
 
     def forget(self, process: Process) -> None:
         """Part of the death procedure."""
@@ -158,7 +184,9 @@ class Node:
     # -- the end ---------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """End what the body started, newest first, each in `shutdown_timeout`; then everything that is left."""
+        """End what the body started, newest first, each in `shutdown_timeout`; then everything that
+        is left.
+        """
         main = self.main.pid
         started = [p for p in self.processes.values() if p.parent is main and p.pid is not main]
         for process in reversed(started):
@@ -228,8 +256,8 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block; the block's code is the node's main process.
 
-    `kill_grace` and `shutdown_timeout` are seconds. Raises `NodeExitedError` when an exit signal ended the main process
-    (a linked process crashed, say).
+    `kill_grace` and `shutdown_timeout` are seconds. Raises `NodeExitedError` when an exit signal
+    ended the main process (a linked process crashed, say).
     """
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
@@ -243,10 +271,10 @@ async def open_node(
                 yield node
         except BaseException as error:  # raised again below, when the processes have ended
             failure = error
+        reason = main.exit_reason  # before its children's orderly ends, which it is linked to
         with trio.CancelScope(shield=True):
             await node.stop()
         current.reset(token)
-        reason = main.exit_reason
         main.silent = True
         main.end(SHUTDOWN)
         nursery.cancel_scope.cancel()

@@ -1,7 +1,8 @@
 """`Pid`: the address of a process, with the verbs; `MonitorRef`: one monitor.
 
-A pid holds no state but what it points at: while the process lives that is the process, afterwards one object per
-node that answers for all the dead. So a verb never asks first whether anybody is there.
+A pid holds no state but what it points at: while the process lives that is the process, afterwards
+one object per node that answers for all the dead. So a verb never asks first whether anybody is
+there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ DEFAULT_CALL_TIMEOUT = 5.0
 
 
 class MonitorRef:
-    """One monitor: `watcher` hears of the end of `object` (a pid, or the name that was asked for)."""
+    """One monitor: `watcher` hears of the end of `object`, the pid or name that was asked for."""
 
     __slots__ = ("object", "pid", "watcher")
 
-    def __init__(self, watcher: Pid, pid: Pid | None, object: Any) -> None:  # noqa: A002  # OTP's word
+    def __init__(self, watcher: Pid, pid: Pid | None, object: Any) -> None:  # OTP's word
         self.watcher = watcher
         self.pid = pid
         self.object = object
@@ -105,36 +106,43 @@ class Pid:
     ) -> Coroutine[Any, Any, Any]:
         """Ask the server and wait for its reply, `timeout` seconds at most (None: for ever).
 
-        Raises `CallTimeoutError`, `NoProcessError`, `CallingSelfError`, or `ServerExitedError` if the server ends
-        before it replies. OTP: `gen_server:call/3`.
+        Raises `CallTimeoutError`, `NoProcessError`, `CallingSelfError`, or `ServerExitedError` if
+        the server ends before it replies. OTP: `gen_server:call/3`.
         """
         return self.target.call(self, request, timeout, self)
 
     def cast(self, message: Any) -> None:
-        """Send `message` to the server's `handle_cast`. Never fails, never waits. OTP: `gen_server:cast/2`."""
+        """Send `message` to the server's `handle_cast`. Never fails, never waits. OTP:
+        `gen_server:cast/2`.
+        """
         self.target.deliver(Cast(message))
 
     def send(self, message: Any) -> None:
-        """Put `message` into the mailbox: `handle_info`, or `receive` in a plain process. OTP: `!`."""
+        """Put `message` into the mailbox, for `handle_info` or `receive`. Never fails. OTP: `!`."""
         self.target.deliver(message)
 
     def stop(self, reason: Any = NORMAL, timeout: float | None = None) -> Coroutine[Any, Any, None]:
         """Ask for an orderly end, behind the messages that are queued already, and wait for it.
 
-        Raises `CallError` with the actual reason if the process ends for another one, `NoProcessError` if it is dead
-        and `CallTimeoutError` after `timeout` seconds. OTP: `gen_server:stop/3`.
+        Raises `CallError` with the actual reason if the process ends for another one,
+        `NoProcessError` if it is dead and `CallTimeoutError` after `timeout` seconds. OTP:
+        `gen_server:stop/3`.
         """
         return self.target.stop(self, reason, timeout)
 
     def exit(self, reason: Any) -> None:
-        """Send an exit signal (OTP: `exit/2`); `KILL` cannot be trapped, `NORMAL` harms only oneself."""
+        """Send an exit signal (OTP: `exit/2`); `KILL` cannot be trapped, `NORMAL` harms only
+        oneself.
+        """
         sender = _self("exit")
         self.target.receive_exit(sender.pid, reason, linked=False)
         if sender.pid is self and not sender.alive:
             raise ProcessExit(sender.exit_reason)
 
     def link(self) -> None:
-        """Link the calling process with this one. Raises `NoProcessError` if it is dead and exits are not trapped."""
+        """Link the calling process with this one. Raises `NoProcessError` if it is dead and exits
+        are not trapped.
+        """
         _self("link").link(self)
 
     def unlink(self) -> None:

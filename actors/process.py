@@ -6,9 +6,10 @@
 - *trap*: a process that traps exits gets `Exit` messages where it would have died;
 - *kill*: the exit signal that cannot be trapped.
 
-Everything here but waiting is synchronous, so each step is atomic in the Trio thread: signals between two processes
-arrive in the order sent, and whoever sees a DOWN finds the name free and the registries clean (OTP rules P1–P13, L, M).
-Owner of all of it: the process itself; others reach it through its `Pid`.
+Everything here but waiting is synchronous, so each step is atomic in the Trio thread: signals
+between two processes arrive in the order sent, and whoever sees a DOWN finds the name free and the
+registries clean (OTP rules P1–P13, L, M). Owner of all of it: the process itself; others reach it
+through its `Pid`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class ExitWaiter(Waiter):
 
 
 class Start(Waiter):
-    """A starter that waits until its child has initialised itself (OTP: `proc_lib:start_link`, PL1–PL3)."""
+    """A starter that waits until its child has initialised itself (OTP: `proc_lib:start_link`,
+    PL1–PL3).
+    """
 
     __slots__ = ("child", "failure", "starter")
 
@@ -166,7 +169,9 @@ class Process:
         self.pid = Pid(node_name, serial, label, self)
         self.name: str | None = None
         self.parent: Pid = parent.pid if parent else self.pid
-        """Whose exit signal ends a GenServer: the starter for `start_link`, itself for `start` (G4)."""
+        """Whose exit signal ends a GenServer: the starter for `start_link`, itself for `start`
+        (G4).
+        """
         self.ancestors: tuple[str | Pid, ...] = parent.lineage() if parent else ()
         self.mailbox = Mailbox()
         self.deliver: Callable[[Any], None] = self.mailbox.put
@@ -174,7 +179,9 @@ class Process:
         self.exit_reason: Any = None
         self.dead = False
         self.silent = False
-        """Set when the end needs no crash report: the behaviour has made its own, or OTP makes none."""
+        """Set when the end needs no crash report: the behaviour has made its own, or OTP makes
+        none.
+        """
         self.cancel_scope = trio.CancelScope()
         self.task: trio.lowlevel.Task | None = None
         self.links: dict[Pid, None] | None = None  # in the order in which they were made
@@ -227,8 +234,8 @@ class Process:
     def handle_in_place(self, handler: Callable[[Any], None]) -> None:
         """From now on call `handler(message)` in the step of whoever sends, instead of queueing.
 
-        Messages that wait already are handled at once. A handler that raises ends this process with `Crash`, never
-        the sender.
+        Messages that wait already are handled at once. A handler that raises ends this process with
+        `Crash`, never the sender.
         """
 
         def deliver(message: Any) -> None:
@@ -269,7 +276,9 @@ class Process:
             self._expect_end()
 
     def end(self, reason: Any) -> None:
-        """The death procedure, once, in OTP's order (P7): names, registries, links, monitors, callers, report."""
+        """The death procedure, once, in OTP's order (P7): names, registries, links, monitors,
+        callers, report.
+        """
         if self.dead:
             return
         if self.exit_reason is None:
@@ -311,7 +320,9 @@ class Process:
                 ref.pid.target.remove_monitor(ref)
 
     def _expect_end(self) -> None:
-        """A killed task that does not unwind in time is declared dead and fenced off (semantics K1)."""
+        """A killed task that does not unwind in time is declared dead and fenced off (semantics
+        K1).
+        """
 
         def declare_dead() -> None:
             if not self.dead:
@@ -329,7 +340,9 @@ class Process:
     # -- links and monitors ----------------------------------------------------------------------
 
     def link(self, other: Pid) -> None:
-        """Link this process with `other`; what happens when that is dead depends on `trap_exit` (L2)."""
+        """Link this process with `other`; what happens when that is dead depends on `trap_exit`
+        (L2).
+        """
         if other is self.pid:
             return
         if other.target.link_to(self.pid):
@@ -344,7 +357,7 @@ class Process:
         self.unlink_from(other)
         other.target.unlink_from(self.pid)
 
-    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:  # noqa: A002  # OTP's word
+    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:  # OTP's word
         """Monitor `pid`; a dead one gives a `Down` with `NOPROC` at once (M2)."""
         ref = MonitorRef(self.pid, pid, object)
         if pid is not None and pid.target.add_monitor(ref):
@@ -407,7 +420,7 @@ class Process:
             caller = current_process()
         if caller is self and self.task is current_task():
             raise call_error(CALLING_SELF, name, request)
-        call = Call(caller.pid, name, request, self._pending_calls())
+        call = Call(caller.pid, name, request, self.pending_calls())
         if timeout is not None:
             self.node.deadlines.add(call, timeout)
         self.deliver(call)
@@ -415,7 +428,7 @@ class Process:
 
     async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
         """Ask the loop of this process (OTP: `sys`); see `introspection`."""
-        call = System(current_process().pid, self.pid, verb, self._pending_calls())
+        call = System(current_process().pid, self.pid, verb, self.pending_calls())
         if timeout is not None:
             self.node.deadlines.add(call, timeout)
         self.deliver(call)
@@ -429,7 +442,7 @@ class Process:
         waiter = self.join(("stop", reason))
         if timeout is not None:
             self.node.deadlines.add(waiter, timeout)
-        self.deliver(System(caller.pid, server, ("terminate", reason), self._pending_calls()))
+        self.deliver(System(caller.pid, server, ("terminate", reason), self.pending_calls()))
         actual = await waiter.wait()
         if actual != reason:
             raise call_error(actual, server, ("stop", reason))
@@ -449,7 +462,7 @@ class Process:
             self.joiners.append(waiter)
         return waiter
 
-    def _pending_calls(self) -> set[Call]:
+    def pending_calls(self) -> set[Call]:
         if self.pending is _NO_CALLS:
             self.pending = set()
         return self.pending

@@ -1,6 +1,7 @@
 """What the runtime logs, through structlog: crash reports, zombies, dead letters.
 
-A crash report carries OTP's four facts: who, the last message, the state, the reason. Orderly exits are not logged.
+A crash report carries OTP's four facts: who, the last message, the state, the reason. Orderly exits
+are not logged.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def process_crashed(pid: Any, ancestors: Any, reason: Any) -> None:
 
 
 def server_crashed(pid: Any, ancestors: Any, last: Any, state: Any, reason: Any) -> None:
-    """A GenServer ended for a reason that is not orderly (OTP G32); logged after `terminate` ran."""
+    """A GenServer ended for a reason that is not orderly; logged after `terminate` ran (G32)."""
     _log.error(
         "GenServer terminating",
         process=repr(pid),

@@ -3,7 +3,7 @@
 | callback | may return |
 |---|---|
 | `init` | `None`, `Continue`, `Timeout`, `IdleTimeout`, `Hibernate`, `Ignore()`, `Stop(reason)` |
-| `handle_call` | a plain value (the reply), `Reply(value, then)`, `NoReply(then)`, `Stop(reason, reply=…)` |
+| `handle_call` | the reply, `Reply(value, then)`, `NoReply(then)`, `Stop(reason, reply=…)` |
 | `handle_cast`, `handle_info`, `handle_continue` | `None`, `NoReply(then)`, `Stop(reason)` |
 
 Source: OTP `gen_server`, callback results.
@@ -42,7 +42,8 @@ class Continue:
 class Timeout:
     """A timer: `handle_info(message)` in `seconds`, whatever arrives meanwhile.
 
-    A server has one; a later `Timeout` replaces it and `Timeout(None)` cancels it. Zero means: before the mailbox.
+    A server has one; a later `Timeout` replaces it and `Timeout(None)` cancels it. Zero means:
+    before the mailbox.
     """
 
     seconds: float | None
@@ -59,7 +60,9 @@ class IdleTimeout:
 
 @attrs.frozen
 class Hibernate:
-    """Call the server's `hibernate()` hook, where it may drop what it can compute again, before it waits."""
+    """Call the server's `hibernate()` hook, where it may drop what it can compute again, before it
+    waits.
+    """
 
 
 Action: TypeAlias = Continue | Timeout | IdleTimeout | Hibernate
@@ -91,7 +94,9 @@ NO_REPLY: Final = _NoReplyGiven()
 
 @attrs.frozen
 class Stop:
-    """Run `terminate(reason)`, then give `reply` to the caller if there is one, then end with `reason`."""
+    """Run `terminate(reason)`, then give `reply` to the caller if there is one, then end with
+    `reason`.
+    """
 
     reason: Any = NORMAL
     reply: Any = NO_REPLY

@@ -1,11 +1,12 @@
 """The machine room of GenServer: start, one message at a time, results, timers, the end.
 
-`serve` is flat on purpose: it is the frame in which every idle server is parked, so each nested coroutine would cost
-its memory once per server, and each helper call its time once per message.
+`serve` is flat on purpose: it is the frame in which every idle server is parked, so each nested
+coroutine would cost its memory once per server, and each helper call its time once per message.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import trio
 
 from actors import reports
 from actors.calls import Call, System
+from actors.deadlines import Timer
 from actors.exceptions import (
     AlreadyStartedError,
     CallError,
@@ -20,7 +22,6 @@ from actors.exceptions import (
     StartError,
     StartIgnoredError,
 )
-from actors.deadlines import Timer
 from actors.exits import NORMAL, BadReturn, Crash, is_orderly
 from actors.kernel import Name, Via, whereis
 from actors.messages import Exit
@@ -45,24 +46,26 @@ __all__ = ("Server", "start_server")
 MESSAGES_PER_TURN = 64
 """A server yields to the others after this many messages …"""
 SECONDS_PER_TURN = 0.001
-"""… or this long, so that no busy server starves the node. A checkpoint per message would cost 15 times as much."""
+"""… or this long, so that no busy server starves the node. A checkpoint per message would cost 15
+times as much.
+"""
 
 
 class Server(Protocol):
     """The callbacks; see `gen_server.GenServer`."""
 
-    trap_exit: Any
+    trap_exit: bool | None
+    init: Callable[..., Awaitable[Any]]
+    handle_call: Callable[[Any, Call], Awaitable[Any]]
+    handle_cast: Callable[[Any], Awaitable[Any]]
+    handle_info: Callable[[Any], Awaitable[Any]]
+    handle_continue: Callable[[Any], Awaitable[Any]]
+    terminate: Callable[[Any], Awaitable[None]]
+    hibernate: Callable[[], None]
+    format_status: Callable[[dict[str, Any]], dict[str, Any]]
     _process: Process
-
-    async def init(self, *args: Any, **kwargs: Any) -> Any: ...
-    async def handle_call(self, request: Any, sender: Call) -> Any: ...
-    async def handle_cast(self, message: Any) -> Any: ...
-    async def handle_info(self, message: Any) -> Any: ...
-    async def handle_continue(self, token: Any) -> Any: ...
-    async def terminate(self, reason: Any) -> None: ...
-    def hibernate(self) -> None: ...
-    def format_status(self, status: dict[str, Any]) -> dict[str, Any]: ...
-    def _bind(self, process: Process) -> Any: ...
+    _receive: Callable[[Any], Awaitable[Any]]
+    _bind: Callable[[Process], Any]
 
 
 # -- starting ------------------------------------------------------------------------------------
@@ -131,7 +134,9 @@ def _overridden(server_class: type[Any]) -> set[str]:
 
 
 async def _initialise(process: Process, server: Server, args: Any, kwargs: Any) -> Any:
-    """Run `init` and tell the starter; what to do first. Raises `ProcessExit` if there is to be no server (G5)."""
+    """Run `init` and tell the starter; what to do first. Raises `ProcessExit` if there is to be no
+    server (G5).
+    """
     start: Any = process.start
     try:
         result = await server.init(*args, **kwargs)
@@ -153,8 +158,12 @@ async def _initialise(process: Process, server: Server, args: Any, kwargs: Any) 
 # -- serving -------------------------------------------------------------------------------------
 
 
-async def serve(server: Server, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """The whole life of a server; leaves with `ProcessExit(reason)`, or cancelled by an exit signal."""
+async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
+    server: Server, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """The whole life of a server; leaves with `ProcessExit(reason)`, or cancelled by an exit
+    signal.
+    """
     process = server._process
     process.server = server
     then = await _initialise(process, server, args, kwargs)
@@ -213,7 +222,7 @@ async def serve(server: Server, args: tuple[Any, ...], kwargs: dict[str, Any]) -
                     if item.timer is not timers.timer:
                         continue
                     item = item.message
-                result = await server.handle_info(item)
+                result = await server._receive(item)
                 callback = "handle_info"
             if result is not None:
                 then, stop = _interpret(result, callback)
@@ -238,7 +247,7 @@ def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:
 
 
 async def _end(process: Process, server: Server, last: Any, reason: Any, stop: Stop | None) -> None:
-    """`terminate`, then the reply of a stop, then the report, then the exit (G11, G16, G20, G32)."""
+    """`terminate`, then the reply of a stop, the report, the exit (G11, G16, G20, G32)."""
     try:
         await server.terminate(reason)
     except ProcessExit as request:

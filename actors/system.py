@@ -1,4 +1,6 @@
-"""System messages: what the loop of a server answers itself, whatever its user code does (OTP: `sys`, SY1–SY6)."""
+"""System messages: what the loop of a server answers itself, whatever its user code does (OTP:
+`sys`, SY1–SY6).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ async def answer_system(process: Process, server: Any, request: System) -> Stop 
         case "get_state":
             request.resolve(server)
         case "replace_state":
-            _replace_state(process, server, request, arguments[0])
+            _replace_state(server, request, arguments[0])
         case "suspend":
             request.resolve(None)
             return await _suspended(process, server)
@@ -35,7 +37,9 @@ async def answer_system(process: Process, server: Any, request: System) -> Stop 
 
 
 def describe(server: Any, message: Any, reason: Any) -> dict[str, Any]:
-    """What a report shows of a server; `format_status` may leave things out, and must not lose the report (G31)."""
+    """What a report shows of a server; `format_status` may leave things out, and must not lose the
+    report (G31).
+    """
     state = {name: value for name, value in vars(server).items() if name != "_process"}
     status = {"state": state, "message": message, "reason": reason}
     try:
@@ -46,7 +50,7 @@ def describe(server: Any, message: Any, reason: Any) -> dict[str, Any]:
     return status | formatted
 
 
-def _replace_state(process: Process, server: Any, request: System, change: Any) -> None:
+def _replace_state(server: Any, request: System, change: Any) -> None:
     try:
         change(server)
     except Exception as error:
@@ -56,7 +60,9 @@ def _replace_state(process: Process, server: Any, request: System, change: Any) 
 
 
 async def _suspended(process: Process, server: Any) -> Stop | None:
-    """Answer only system messages and the parent's exit until resumed; the rest waits in order (SY2, G18)."""
+    """Answer only system messages and the parent's exit until resumed; the rest waits in order
+    (SY2, G18).
+    """
     held: deque[Any] = deque()
     try:
         while True:

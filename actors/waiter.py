@@ -1,7 +1,7 @@
 """A task that waits for one answer: of a call, of a start, of the end of a process.
 
-The waiting task parks on the record and whoever has the answer reschedules it. There is no event, no channel and no
-cancel scope per wait; a time limit is an entry in the node's deadline queue.
+The waiting task parks on the record and whoever has the answer reschedules it. There is no event,
+no channel and no cancel scope per wait; a time limit is an entry in the node's deadline queue.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Waiter:
             trio.lowlevel.reschedule(task)
 
     def expire(self) -> None:
-        """The time limit has passed. Called by the deadline queue, which has forgotten the record."""
+        """The time limit has passed; the deadline queue has forgotten the record."""
         raise NotImplementedError
 
     async def wait(self) -> Any:
