@@ -65,6 +65,14 @@ from actors.kernel import (
 from actors.messages import Down, Exit
 from actors.node import Node, current_node, open_node, run
 from actors.pid import MonitorRef, Pid
+from actors.registry import Keys, Registered, Registry, Unregistered, Updated
+from actors.registry_table import (
+    ANY,
+    AlreadyRegisteredError,
+    Entry,
+    NotRegisteredError,
+    Registration,
+)
 from actors.results import (
     NO_REPLY,
     Continue,
@@ -78,6 +86,7 @@ from actors.results import (
 )
 
 __all__ = (
+    "ANY",
     "CALLING_SELF",
     "KILL",
     "KILLED",
@@ -88,6 +97,7 @@ __all__ = (
     "SHUTDOWN",
     "TIMEOUT",
     "ActorsError",
+    "AlreadyRegisteredError",
     "AlreadyStartedError",
     "BadReturn",
     "BadReturnError",
@@ -98,12 +108,14 @@ __all__ = (
     "Continue",
     "Crash",
     "Down",
+    "Entry",
     "Exit",
     "From",
     "GenServer",
     "Hibernate",
     "IdleTimeout",
     "Ignore",
+    "Keys",
     "MailboxFullError",
     "MonitorRef",
     "NameTakenError",
@@ -112,9 +124,13 @@ __all__ = (
     "NoReply",
     "Node",
     "NodeExitedError",
+    "NotRegisteredError",
     "Pid",
     "ProcessExit",
     "ReceiveTimeoutError",
+    "Registered",
+    "Registration",
+    "Registry",
     "Reply",
     "ServerExitedError",
     "Shutdown",
@@ -122,6 +138,8 @@ __all__ = (
     "StartIgnoredError",
     "Stop",
     "Timeout",
+    "Unregistered",
+    "Updated",
     "Via",
     "call",
     "cast",
