@@ -100,7 +100,8 @@ class Start(Waiter):
     def child_ends(self) -> None:
         """A failed start leaves no `Exit` behind in a starter that traps exits."""
         if self.starter.trap_exit:
-            self.starter.unlink(self.child.pid)
+            self.starter.unlink_from(self.child.pid)
+            self.child.unlink_from(self.starter.pid)  # by name: its pid reaches nobody any more
 
     def child_ended(self, reason: Any) -> None:
         """The child is completely dead; its name is free."""
