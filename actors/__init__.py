@@ -65,6 +65,7 @@ from actors.kernel import (
 from actors.messages import Down, Exit
 from actors.node import Node, current_node, open_node, run
 from actors.pid import MonitorRef, Pid
+from actors.process_groups import GroupJoined, GroupLeft, GroupMonitor, ProcessGroups
 from actors.registry import Keys, Registered, Registry, Unregistered, Updated
 from actors.registry_table import (
     ANY,
@@ -112,6 +113,9 @@ __all__ = (
     "Exit",
     "From",
     "GenServer",
+    "GroupJoined",
+    "GroupLeft",
+    "GroupMonitor",
     "Hibernate",
     "IdleTimeout",
     "Ignore",
@@ -127,6 +131,7 @@ __all__ = (
     "NotRegisteredError",
     "Pid",
     "ProcessExit",
+    "ProcessGroups",
     "ReceiveTimeoutError",
     "Registered",
     "Registration",

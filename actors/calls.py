@@ -8,6 +8,7 @@ record closed and is dropped, and a call costs the same however many messages th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from actors.exceptions import call_error
@@ -21,7 +22,7 @@ __all__ = ("Call", "System")
 class Call(Waiter):
     """One request and whoever waits for its reply (OTP: `From`)."""
 
-    __slots__ = ("caller", "pending", "request", "server")
+    __slots__ = ("caller", "on_answer", "pending", "request", "server")
 
     def __init__(self, caller: Pid, server: Any, request: Any, pending: set[Any]) -> None:
         self.task = None
@@ -33,6 +34,8 @@ class Call(Waiter):
         self.server = server
         self.request = request
         self.pending = pending
+        self.on_answer: Callable[[Call], None] | None = None
+        """Called with the record when it has its answer, for callers without a task that waits."""
         pending.add(self)
 
     def __repr__(self) -> str:
@@ -47,6 +50,8 @@ class Call(Waiter):
         """Leave the server's pending set too."""
         self.pending.discard(self)
         Waiter.finish(self)
+        if self.on_answer is not None:
+            self.on_answer(self)
 
     def expire(self) -> None:
         """Time is up for the caller; the request stays queued and will be handled (G23)."""

@@ -1,18 +1,21 @@
-"""The mailbox: a deque and the one task that may be parked on it.
+"""The mailbox: a queue and the one task that may be parked on it.
 
 Owner: the process that reads it. Anyone may `put`, synchronously; only the reader's task waits. One
 lane, first in first out, as OTP orders it: user messages, system messages, trapped exits and DOWNs
-all queue alike (P2, G18, SY1). The deque is made with the first message and dropped when the reader
+all queue alike (P2, G18, SY1). The queue is made with the first message and dropped when the reader
 parks, because an empty one costs 600 bytes and most processes are idle most of the time.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
 import trio
+
+from actors.selective import NOTHING, Mark, SelectiveQueue
 
 __all__ = ("Mailbox", "MailboxStatistics")
 
@@ -31,13 +34,13 @@ class Mailbox:
     __slots__ = ("queue", "reader")
 
     def __init__(self) -> None:
-        self.queue: deque[Any] | None = None
+        self.queue: deque[Any] | SelectiveQueue | None = None
         """What waits. For the reader: it may take from the left until it waits again."""
         self.reader: trio.lowlevel.Task | None = None
         """The task that is parked in `wait`."""
 
     def __len__(self) -> int:
-        return len(self.queue) if self.queue else 0
+        return len(self.queue) if self.queue is not None else 0
 
     def __repr__(self) -> str:
         return f"<Mailbox queued={len(self)} reader_waiting={self.reader is not None}>"
@@ -71,9 +74,31 @@ class Mailbox:
             raise IndexError("the mailbox is empty")
         return self.queue.popleft()
 
+    def find(
+        self,
+        matches: Callable[[Any], bool],
+        *,
+        since: Mark | None = None,
+        memory: Hashable | None = None,
+    ) -> Any:
+        """Take the oldest message that `matches`, or `NOTHING`; see `SelectiveQueue.find`."""
+        queue = self.queue
+        if not queue:
+            return NOTHING
+        if not isinstance(queue, SelectiveQueue):
+            if matches(queue[0]):
+                return queue.popleft()
+            queue = self.queue = SelectiveQueue(queue)
+        return queue.find(matches, since=since, memory=memory)
+
+    def mark(self) -> Mark | None:
+        """The position behind everything that waits now, if this queue can tell positions."""
+        return self.queue.mark() if isinstance(self.queue, SelectiveQueue) else None
+
     async def wait(self) -> None:
-        """Park until something new is put, or `wake` is called. Only the process's own task may
-        wait.
+        """Park until something new is put, or `wake` is called.
+
+        Only the process's own task may wait, and only when it wants none of what is there.
         """
         if not self.queue:
             self.queue = None

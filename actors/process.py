@@ -8,8 +8,8 @@
 
 Everything here but waiting is synchronous, so each step is atomic in the Trio thread: signals
 between two processes arrive in the order sent, and whoever sees a DOWN finds the name free and the
-registries clean (OTP rules P1–P13, L, M). Owner of all of it: the process itself; others reach it
-through its `Pid`.
+registries clean (OTP rules P1 to P13, L, M). Owner of all of it: the process itself; others reach
+it through its `Pid`.
 """
 
 from __future__ import annotations
@@ -20,26 +20,31 @@ from typing import Any, Protocol
 import trio
 from trio.lowlevel import current_task
 
-from actors.calls import Call, System
+from actors.calls import Call, ExitWaiter, System
 from actors.context import current
-from actors.deadlines import Deadlines
-from actors.exceptions import CallError, NoNodeError, ProcessExit, StartError, call_error
-from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, TIMEOUT, Crash
+from actors.deadlines import Deadlines, Timer
+from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
+from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
 from actors.mailbox import Mailbox
 from actors.messages import Down, Exit
 from actors.pid import MonitorRef, Pid
-from actors.waiter import Waiter
 
-__all__ = ("ExitWaiter", "Process", "ProcessNode", "Start", "current_process")
+__all__ = ("Process", "ProcessNode", "Starting", "current_process")
 
 
 def current_process() -> Process:
-    """The process whose code is running. Raises `NoNodeError` outside `run()` and `open_node()`."""
+    """The process whose code is running.
+
+    Raises `NoNodeError` outside `run()` and `open_node()`, and `ProcessExit` in a zombie: code that
+    still runs after its process was declared dead can do nothing as that process (K1).
+    """
     try:
         process: Process = current.get()
     except LookupError:
         message = "not in a process: call this inside actors.run(main) or `async with open_node()`"
         raise NoNodeError(message) from None
+    if process.dead:
+        raise ProcessExit(process.exit_reason)
     return process
 
 
@@ -61,70 +66,18 @@ class ProcessNode(Protocol):
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit."""
 
-
-class ExitWaiter(Waiter):
-    """A task that waits for the end of a process."""
-
-    __slots__ = ("request", "server")
-
-    def __init__(self, server: Any, request: Any) -> None:
-        super().__init__()
-        self.server = server
-        self.request = request
-
-    def expire(self) -> None:
-        """The process is still there."""
-        self.fail(call_error(TIMEOUT, self.server, self.request))
+    def interrupt(self, error: BaseException) -> None:
+        """`KeyboardInterrupt` or `SystemExit` was raised in a process: end the node."""
 
 
-class Start(Waiter):
-    """A starter that waits until its child has initialised itself (OTP: `proc_lib:start_link`,
-    PL1–PL3).
-    """
-
-    __slots__ = ("child", "failure", "starter")
-
-    def __init__(self, starter: Process, child: Process) -> None:
-        super().__init__()
-        self.starter = starter
-        self.child = child
-        self.failure: StartError | None = None
-        """What the starter's start shall raise, when that is not simply the exit reason."""
-        child.start = self
-
-    def started(self) -> None:
-        """The child is ready."""
-        self.child.start = None
-        self.resolve(self.child.pid)
+class Starting(Protocol):
+    """A starter that waits for a process; see `start.Start`."""
 
     def child_ends(self) -> None:
-        """A failed start leaves no `Exit` behind in a starter that traps exits."""
-        if self.starter.trap_exit:
-            self.starter.unlink_from(self.child.pid)
-            self.child.unlink_from(self.starter.pid)  # by name: its pid reaches nobody any more
+        """The child is dying; its links have not heard of it yet."""
 
     def child_ended(self, reason: Any) -> None:
-        """The child is completely dead; its name is free."""
-        failure = self.failure or StartError(reason)
-        if isinstance(reason, Crash):
-            failure.__cause__ = reason.exception
-        self.child.start = None
-        self.fail(failure)
-
-    def expire(self) -> None:
-        """Too slow: unlink first, so that the starter survives, then kill."""
-        self.failure = StartError(TIMEOUT)
-        self.child.silent = True
-        self._give_up()
-
-    def abandon(self) -> None:
-        """The starter does not wait any more, so nobody would ever know the child's pid."""
-        super().abandon()
-        self._give_up()
-
-    def _give_up(self) -> None:
-        self.starter.unlink(self.child.pid)
-        self.child.begin_exit(KILLED)
+        """The child is completely dead."""
 
 
 class Process:
@@ -134,12 +87,13 @@ class Process:
         "ancestors",
         "cancel_scope",
         "dead",
+        "debug",
         "deliver",
         "exit_reason",
+        "grace",
         "joiners",
         "label",
         "links",
-        "loop",
         "mailbox",
         "monitors",
         "name",
@@ -151,6 +105,7 @@ class Process:
         "silent",
         "start",
         "task",
+        "timers",
         "trap_exit",
         "watchers",
     )
@@ -190,13 +145,16 @@ class Process:
         self.monitors: dict[MonitorRef, None] | None = None  # whom this process watches
         self.pending: set[Call] = _NO_CALLS
         """Requests to this process that have no reply yet."""
-        self.joiners: list[Waiter] | None = None
-        self.start: Start | None = None
+        self.joiners: set[ExitWaiter] | None = None
+        self.timers: set[Timer] | None = None
+        """Timers that send to this process and end with it."""
+        self.grace: _KillGrace | None = None
+        self.start: Starting | None = None
         """The starter that waits until this process has initialised itself."""
         self.server: Any = None
         """The behaviour's instance, for introspection."""
-        self.loop: Any = None
-        """The behaviour's debugging state, once somebody asked for it."""
+        self.debug: Any = None
+        """The behaviour's debugging state, once somebody asked for it (`introspection`)."""
 
     def __repr__(self) -> str:
         state = "dead" if self.dead else "alive" if self.alive else "exiting"
@@ -214,38 +172,51 @@ class Process:
     # -- running ---------------------------------------------------------------------------------
 
     async def run(self, main: Callable[..., Awaitable[Any]], args: Iterable[Any]) -> None:
-        """The Trio task of this process. Nothing but Trio's own cancellation ever leaves it."""
+        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons."""
         current.set(self)
         self.task = current_task()
         reason: Any = NORMAL
         try:
-            with self.cancel_scope:
-                await main(*args)
+            if self.exit_reason is None:  # otherwise it was ended before its first step
+                with self.cancel_scope:
+                    await main(*args)
         except ProcessExit as request:
             reason = request.reason
-        except CallError as error:
-            reason = error.exit_reason
         except Exception as error:
-            reason = Crash(error)
-        except BaseException as error:  # the node is being torn down, KeyboardInterrupt, SystemExit
-            self.end(SHUTDOWN if _only_cancelled(error) else Crash(error))
+            reason = reason_of(error)
+        except GeneratorExit:  # the interpreter ends
             raise
+        except BaseException as error:
+            reason = self.reason_of_escaped(error)
         self.end(reason)
+
+    def reason_of_escaped(self, error: BaseException) -> Any:
+        """The exit reason for what left the process's code and is not an ordinary exception."""
+        rest = _without_cancelled(error)
+        if rest is None:
+            return SHUTDOWN  # Trio is tearing the node down (K2)
+        interrupt = _interrupt_in(rest)
+        if interrupt is not None:
+            self.node.interrupt(interrupt)
+        return reason_of(rest)
 
     def handle_in_place(self, handler: Callable[[Any], None]) -> None:
         """From now on call `handler(message)` in the step of whoever sends, instead of queueing.
 
-        Messages that wait already are handled at once. A handler that raises ends this process with
-        `Crash`, never the sender.
+        The handler runs as this process. Messages that wait already are handled at once. A handler
+        that raises ends this process with `Crash`, never the sender.
         """
 
         def deliver(message: Any) -> None:
+            sender = current.set(self)
             try:
                 handler(message)
             except ProcessExit as request:
                 self.begin_exit(request.reason)
             except Exception as error:
-                self.begin_exit(Crash(error))
+                self.begin_exit(reason_of(error))
+            finally:
+                current.reset(sender)
 
         waiting = self.mailbox.clear()
         self.deliver = deliver
@@ -257,14 +228,18 @@ class Process:
     def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
         """An exit signal arrives (P10)."""
         if self.exit_reason is not None:
-            if reason is KILL and not linked and not self.dead:
+            if reason is KILL and not linked:
                 self._expect_end()
         elif reason is KILL and not linked:
-            self.begin_exit(KILLED)
+            self._die_of(KILLED)
         elif self.trap_exit:
             self.deliver(Exit(sender, reason))
         elif reason is not NORMAL or sender is self.pid:
-            self.begin_exit(reason)
+            self._die_of(reason)
+
+    def _die_of(self, reason: Any) -> None:
+        self.silent = True  # whoever sent the signal has reported, if there was a crash
+        self.begin_exit(reason)
 
     def begin_exit(self, reason: Any) -> None:
         """Fix the reason and cancel the task; the rest of the end follows when it has unwound."""
@@ -277,8 +252,9 @@ class Process:
             self._expect_end()
 
     def end(self, reason: Any) -> None:
-        """The death procedure, once, in OTP's order (P7): names, registries, links, monitors,
-        callers, report.
+        """The death procedure, once, in OTP's order (P7).
+
+        Names, registries, links, monitors, callers, the starter, the report.
         """
         if self.dead:
             return
@@ -287,8 +263,10 @@ class Process:
         reason = self.exit_reason
         self.dead = True
         self.deliver = self._drop
+        self._withdraw_deadlines()
         for message in self.mailbox.clear():
-            self._drop(message)
+            if not isinstance(message, Call):
+                self.node.dead_letter(self, message)
         self.node.forget(self)
         if self.start is not None:
             self.start.child_ends()
@@ -296,13 +274,19 @@ class Process:
         self._signal_watchers(reason)
         for call in list(self.pending):
             call.fail_with(reason)
-        for joiner in self.joiners or ():
+        for joiner in list(self.joiners or ()):
             joiner.resolve(reason)
-        self.joiners = None
         if self.start is not None:
             self.start.child_ended(reason)
         self.node.report_crash(self, reason)
-        self.server = self.loop = self.task = None
+        self.server = self.debug = self.task = self.joiners = None
+
+    def _withdraw_deadlines(self) -> None:
+        for timer in list(self.timers or ()):
+            timer.cancel()
+        if self.grace is not None and self.grace.deadlines is not None:
+            del self.grace.deadlines[self.grace]
+        self.timers = self.grace = None
 
     def _signal_links(self, reason: Any) -> None:
         links, self.links = self.links, None
@@ -321,29 +305,25 @@ class Process:
                 ref.pid.target.remove_monitor(ref)
 
     def _expect_end(self) -> None:
-        """A killed task that does not unwind in time is declared dead and fenced off (semantics
-        K1).
-        """
+        if self.grace is None:
+            self.grace = _KillGrace(self)
+            self.node.deadlines.add(self.grace, self.node.kill_grace)
 
-        def declare_dead() -> None:
-            if not self.dead:
-                self.node.report_zombie(self)
-                self.end(KILLED)
-
-        self.node.deadlines.call_later(self.node.kill_grace, declare_dead)
+    def declare_dead(self) -> None:
+        """It was killed and does not unwind: it is a zombie from now on, fenced off (K1)."""
+        self.node.report_zombie(self)
+        self.end(KILLED)
 
     def _drop(self, message: Any) -> None:
         if isinstance(message, Call):
-            message.fail_with(self.exit_reason)
+            message.fail_with(NOPROC)
         else:
             self.node.dead_letter(self, message)
 
     # -- links and monitors ----------------------------------------------------------------------
 
     def link(self, other: Pid) -> None:
-        """Link this process with `other`; what happens when that is dead depends on `trap_exit`
-        (L2).
-        """
+        """Link this process with `other`; the dead give an `Exit`, or raise, by `trap_exit` (L2)."""
         if other is self.pid:
             return
         if other.target.link_to(self.pid):
@@ -358,9 +338,10 @@ class Process:
         self.unlink_from(other)
         other.target.unlink_from(self.pid)
 
-    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:  # OTP's word
+    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:
         """Monitor `pid`; a dead one gives a `Down` with `NOPROC` at once (M2)."""
         ref = MonitorRef(self.pid, pid, object)
+        ref.mark = self.mailbox.mark()
         if pid is not None and pid.target.add_monitor(ref):
             if self.monitors is None:
                 self.monitors = {}
@@ -417,9 +398,9 @@ class Process:
     async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
         """`Pid.call` of this process, run by the caller."""
         caller = current.get(None)
-        if caller is None:
+        if caller is None or caller.dead:
             caller = current_process()
-        if caller is self and self.task is current_task():
+        if caller is self and self.task in (None, current_task()):
             raise call_error(CALLING_SELF, name, request)
         call = Call(caller.pid, name, request, self.pending_calls())
         if timeout is not None:
@@ -429,7 +410,10 @@ class Process:
 
     async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
         """Ask the loop of this process (OTP: `sys`); see `introspection`."""
-        call = System(current_process().pid, self.pid, verb, self.pending_calls())
+        caller = current_process()
+        if caller is self:
+            raise call_error(CALLING_SELF, self.pid, verb)
+        call = System(caller.pid, self.pid, verb, self.pending_calls())
         if timeout is not None:
             self.node.deadlines.add(call, timeout)
         self.deliver(call)
@@ -454,25 +438,45 @@ class Process:
 
     def join(self, request: Any) -> ExitWaiter:
         """A record that is resolved with the exit reason."""
-        waiter = ExitWaiter(self.pid, request)
+        if self.joiners is None:
+            self.joiners = set()
+        waiter = ExitWaiter(self.pid, request, self.joiners)
         if self.dead:
             waiter.resolve(self.exit_reason)
-        else:
-            if self.joiners is None:
-                self.joiners = []
-            self.joiners.append(waiter)
         return waiter
 
     def pending_calls(self) -> set[Call]:
+        """The set into which a request to this process enters itself."""
         if self.pending is _NO_CALLS:
             self.pending = set()
         return self.pending
 
 
+class _KillGrace:
+    """How long a killed process may take to unwind; an entry of the deadline queue."""
+
+    __slots__ = ("deadlines", "process")
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.deadlines: Any = None
+
+    def expire(self) -> None:
+        self.process.declare_dead()
+
+
 _NO_CALLS: set[Call] = frozenset()  # type: ignore[assignment]  # until the first call, which makes a set
 
 
-def _only_cancelled(error: BaseException) -> bool:
+def _without_cancelled(error: BaseException) -> BaseException | None:
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+        return error.split(trio.Cancelled)[1]
+    return None if isinstance(error, trio.Cancelled) else error
+
+
+def _interrupt_in(error: BaseException) -> BaseException | None:
+    """The `KeyboardInterrupt` or `SystemExit` in a group, if there is one."""
+    if isinstance(error, BaseExceptionGroup):
+        found = (_interrupt_in(inner) for inner in error.exceptions)
+        return next((inner for inner in found if inner is not None), None)
+    return error if isinstance(error, KeyboardInterrupt | SystemExit) else None

@@ -16,8 +16,10 @@ __all__ = (
     "ChannelsError",
     "ConnectRefused",
     "FieldTooLongError",
+    "InvalidMountError",
     "InvalidPatternError",
     "InvalidPayloadError",
+    "InvalidRouteError",
     "JoinRefused",
     "MalformedFrameError",
     "NotJoinedError",
@@ -86,6 +88,13 @@ class FieldTooLongError(ChannelsError, ValueError):
         self.size = size
 
 
+class InvalidMountError(ChannelsError, ValueError):
+    """An endpoint is to serve something that it cannot, or where it cannot."""
+
+    def __init__(self, path: str, socket_class: object, problem: str) -> None:
+        super().__init__(f"cannot mount {socket_class!r} at {path!r}: {problem}")
+
+
 class InvalidPatternError(ChannelsError, ValueError):
     """A topic pattern of a socket's routes is wrong."""
 
@@ -95,6 +104,16 @@ class InvalidPatternError(ChannelsError, ValueError):
             "expected an exact topic ('room:lobby') or a prefix and one trailing * ('room:*')"
         )
         self.pattern = pattern
+
+
+class InvalidRouteError(ChannelsError, TypeError):
+    """A socket class routes a topic to something that is not a Channel."""
+
+    def __init__(self, socket_class: type, pattern: str, channel: object) -> None:
+        super().__init__(
+            f"{socket_class.__name__}.channels routes {pattern!r} to {channel!r}; "
+            "expected a subclass of channels.Channel"
+        )
 
 
 class NotJoinedError(ChannelsError, RuntimeError):

@@ -320,12 +320,10 @@ class Multiplexer(Generic[H, C]):
         answered = old.state in (TopicState.JOINED, TopicState.LEAVING)
         # An unanswered join is never closed, but hands on the close that it owes itself.
         new.owed_close = old.push(CLOSE, {}) if answered else old.owed_close
-        turned_away = [self._turn_away(held) for held in old.held or ()]
-        if old.state is TopicState.WAITING:  # never begun: the new one waits for the same channel
-            return tuple(turned_away)
+        turned_away = tuple(self._turn_away(held) for held in old.held or ())
         old.state, old.held = TopicState.SUPERSEDED, None
-        if old.channel is None:  # `started` will stop it
-            return tuple(turned_away)
+        if old.channel is None:  # still starting: `started` will stop it. Or never begun.
+            return turned_away
         return (StopChannel(old.channel, "duplicate_join"), *turned_away)
 
     def _answer_join(

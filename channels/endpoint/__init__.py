@@ -1,1 +1,5 @@
-"""The endpoint: the port that a node listens on, and what is served there."""
+"""The endpoint: HTTP heads, origin check, static files, listener, drainer. Start with `endpoint.py`."""
+
+from channels.endpoint.endpoint import Endpoint
+
+__all__ = ("Endpoint",)

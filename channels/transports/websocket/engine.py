@@ -109,7 +109,7 @@ class Accept(Protocol):
         outbox: Outbox,
         request: UpgradeRequest,
         *,
-        nursery: trio.Nursery,
+        nursery: trio.Nursery | None,
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         subprotocol: str | None = None,
         deflate: bool = False,

@@ -33,12 +33,14 @@ async def accept(
     outbox: Outbox,
     request: UpgradeRequest,
     *,
-    nursery: trio.Nursery,
+    nursery: trio.Nursery | None,
     max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     subprotocol: str | None = None,
     deflate: bool = False,  # noqa: ARG001  # trio-websocket negotiates no extension
 ) -> TrioWebSocketEngine:
     """See `engine.Accept`. Raises trio.TooSlowError where trio-websocket finds fault with it."""
+    if nursery is None:
+        raise ValueError("trio-websocket needs a nursery for its reader")
     stream = _Replay(outbox, _head_of(request) + request.leftover)
     with trio.fail_after(_HANDSHAKE_TIMEOUT):
         proposal = await trio_websocket.wrap_server_stream(

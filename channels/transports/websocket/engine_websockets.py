@@ -36,7 +36,7 @@ async def accept(
     outbox: Outbox,
     request: UpgradeRequest,
     *,
-    nursery: trio.Nursery,  # noqa: ARG001  # of the seam; this engine needs no task
+    nursery: trio.Nursery | None,  # noqa: ARG001  # of the seam; this engine needs no task
     max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     subprotocol: str | None = None,
     deflate: bool = False,

@@ -35,7 +35,7 @@ async def accept(
     outbox: Outbox,
     request: UpgradeRequest,
     *,
-    nursery: trio.Nursery,  # noqa: ARG001  # of the seam; this engine needs no task
+    nursery: trio.Nursery | None,  # noqa: ARG001  # of the seam; this engine needs no task
     max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     subprotocol: str | None = None,
     deflate: bool = False,
@@ -107,7 +107,7 @@ class WsprotoEngine(SansIOEngine):
         if isinstance(event, TextMessage):
             opcode, piece = Opcode.TEXT, event.data.encode()
         else:
-            opcode, piece = Opcode.BINARY, event.data
+            opcode, piece = Opcode.BINARY, bytes(event.data)
         if self._message is not None:
             self._message += piece
         if len(self._message or piece) > self._limit:

@@ -1,0 +1,203 @@
+"""`ProcessGroups`: processes by the groups they have joined (OTP: a scope of `pg`).
+
+    WORKERS = ProcessGroups("workers")               # a value; it may stand at module level
+    Supervisor children: [WORKERS, ...]              # the process that owns the table
+    WORKERS.join("resizers", pid)
+    for pid in WORKERS.members("resizers"): ...
+
+A group is any hashable value and is there while it has members. A process may join a group several
+times and has to leave it as often. Everything is synchronous and works in place, so unlike `pg`
+there is no moment at which the dead are still members: they leave in their death procedure, before
+any DOWN. The table belongs to a process (`table_owner.py`); when that ends the memberships are lost
+and the members live on (PG1, PG2). For the time being a scope knows one node, its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, TypeAlias
+
+import attrs
+
+from actors.pid import Pid
+from actors.process import current_process
+from actors.table_owner import TableOwner, find_table
+
+__all__ = ("GroupJoined", "GroupLeft", "GroupMonitor", "ProcessGroups")
+
+Group: TypeAlias = Hashable
+
+
+class GroupMonitor:
+    """One monitor of a group, or of all groups (OTP: the reference of `pg:monitor/2`)."""
+
+    __slots__ = ("watcher",)
+
+    def __init__(self, watcher: Pid) -> None:
+        self.watcher = watcher
+
+
+@attrs.frozen
+class GroupJoined:
+    """To a monitor: `pids` joined, one mention for each time."""
+
+    monitor: GroupMonitor
+    group: Any
+    pids: tuple[Pid, ...]
+
+
+@attrs.frozen
+class GroupLeft:
+    """To a monitor: `pids` left or ended, one mention for each time they had joined."""
+
+    monitor: GroupMonitor
+    group: Any
+    pids: tuple[Pid, ...]
+
+
+@attrs.frozen
+class ProcessGroups:
+    """The name of a scope, with the verbs. Two with the same name are the same scope.
+
+    The verbs raise `NoProcessError` while the scope is not started.
+    """
+
+    name: str
+
+    async def start_link(self) -> Pid:
+        """Start the owner process, linked to the caller. Raises `AlreadyStartedError`."""
+        return await TableOwner.start_link(_Scope(), name=self.name)
+
+    def child_spec(self) -> dict[str, Any]:
+        """How a supervisor starts it; `id` is the name."""
+        return {"id": self.name, "start": (self.start_link, (), {})}
+
+    def join(self, group: Group, pids: Pid | Iterable[Pid]) -> None:
+        """Enter one process or several; the dead are not entered."""
+        self._scope.join(group, _several(pids))
+
+    def leave(self, group: Group, pids: Pid | Iterable[Pid]) -> bool:
+        """Undo one `join` of each; False if none of them was a member (OTP: `not_joined`)."""
+        return self._scope.leave(group, _several(pids))
+
+    def members(self, group: Group) -> list[Pid]:
+        """Who is in the group, in the order of joining; one mention for each time (OTP:
+        `get_members`).
+        """
+        return self._scope.members(group)
+
+    def local_members(self, group: Group) -> list[Pid]:
+        """The members on this node: all of them, so far."""
+        return self.members(group)
+
+    def groups(self) -> list[Group]:
+        """The groups that have members (OTP: `which_groups`)."""
+        return list(self._scope.groups)
+
+    def monitor(self, group: Group) -> tuple[GroupMonitor, list[Pid]]:
+        """Let the calling process get `GroupJoined` and `GroupLeft` of one group.
+
+        Returns the members as they are now; nothing is lost or told twice between them and the
+        messages.
+        """
+        return self._scope.monitor(current_process().pid, group)
+
+    def monitor_scope(self) -> tuple[GroupMonitor, dict[Group, list[Pid]]]:
+        """As `monitor`, for all groups."""
+        return self._scope.monitor_all(current_process().pid)
+
+    def demonitor(self, monitor: GroupMonitor) -> bool:
+        """Undo `monitor` or `monitor_scope`; False if there is no such monitor any more."""
+        return self._scope.demonitor(monitor)
+
+    @property
+    def _scope(self) -> _Scope:
+        return find_table(self.name, _Scope, self)
+
+
+class _Scope:
+    """The memberships and who watches them."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, dict[Pid, int]] = {}  # group -> member -> times joined
+        self._joined: dict[Pid, set[Group]] = {}
+        self._monitors: dict[Group, list[GroupMonitor]] = {}
+        self._scope_monitors: list[GroupMonitor] = []
+
+    def join(self, group: Group, pids: tuple[Pid, ...]) -> None:
+        living = tuple(pid for pid in pids if pid.is_alive())
+        for pid in living:
+            members = self.groups.setdefault(group, {})
+            members[pid] = members.get(pid, 0) + 1
+            self._joined.setdefault(pid, set()).add(group)
+        self._tell(GroupJoined, group, living)
+
+    def leave(self, group: Group, pids: tuple[Pid, ...]) -> bool:
+        left = tuple(pid for pid in pids if self._leave_once(group, pid))
+        self._tell(GroupLeft, group, left)
+        return bool(left)
+
+    def members(self, group: Group) -> list[Pid]:
+        members = self.groups.get(group, {})
+        return [pid for pid, times in members.items() for _ in range(times)]
+
+    def monitor(self, watcher: Pid, group: Group) -> tuple[GroupMonitor, list[Pid]]:
+        monitor = GroupMonitor(watcher)
+        self._monitors.setdefault(group, []).append(monitor)
+        return monitor, self.members(group)
+
+    def monitor_all(self, watcher: Pid) -> tuple[GroupMonitor, dict[Group, list[Pid]]]:
+        monitor = GroupMonitor(watcher)
+        self._scope_monitors.append(monitor)
+        return monitor, {group: self.members(group) for group in self.groups}
+
+    def demonitor(self, monitor: GroupMonitor) -> bool:
+        return self._drop_monitors(lambda other: other is monitor)
+
+    def process_ended(self, pid: Pid) -> None:
+        if self._monitors or self._scope_monitors:
+            self._drop_monitors(lambda monitor: monitor.watcher is pid)
+        for group in self._joined.pop(pid, ()):
+            times = self.groups[group].pop(pid)
+            if not self.groups[group]:
+                del self.groups[group]
+            self._tell(GroupLeft, group, (pid,) * times)
+
+    def close(self, owner: Pid, reason: Any) -> None:
+        """The memberships are lost; nobody is told, and nobody dies of it (PG2)."""
+
+    def _leave_once(self, group: Group, pid: Pid) -> bool:
+        members = self.groups.get(group, {})
+        if pid not in members:
+            return False
+        members[pid] -= 1
+        if not members[pid]:
+            del members[pid]
+            self._joined[pid].discard(group)
+            if not self._joined[pid]:
+                del self._joined[pid]
+        if not members:
+            del self.groups[group]
+        return True
+
+    def _tell(
+        self, message: type[GroupJoined | GroupLeft], group: Group, pids: tuple[Pid, ...]
+    ) -> None:
+        if pids:
+            for monitor in (*self._monitors.get(group, ()), *self._scope_monitors):
+                monitor.watcher.send(message(monitor, group, pids))
+
+    def _drop_monitors(self, unwanted: Any) -> bool:
+        """Remove the monitors that `unwanted(monitor)` points out; was there one?"""
+        found = False
+        for group, monitors in [*self._monitors.items(), (None, self._scope_monitors)]:
+            kept = [monitor for monitor in monitors if not unwanted(monitor)]
+            found = found or len(kept) < len(monitors)
+            monitors[:] = kept
+            if not kept and monitors is not self._scope_monitors:
+                del self._monitors[group]
+        return found
+
+
+def _several(pids: Pid | Iterable[Pid]) -> tuple[Pid, ...]:
+    return (pids,) if isinstance(pids, Pid) else tuple(pids)

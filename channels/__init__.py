@@ -1,0 +1,39 @@
+"""Phoenix's channels on supervised processes: sockets, channels, pub/sub, an endpoint.
+
+Start with `Channel` (channel.py), `UserSocket` (socket.py) and `Endpoint` (endpoint/endpoint.py). What travels is in
+messages.py; one connection's protocol, as a pure table, in multiplexer.py.
+"""
+
+from channels.channel import Channel, SocketRef, reply
+from channels.endpoint import Endpoint
+from channels.exceptions import (
+    ChannelsError,
+    ConnectRefused,
+    InvalidPayloadError,
+    JoinRefused,
+    NotJoinedError,
+)
+from channels.messages import Binary, Broadcast, Message, Reply
+from channels.pubsub import PubSub
+from channels.socket import ConnectInfo, UserSocket
+from channels.transports.connection import Limits
+
+__all__ = (
+    "Binary",
+    "Broadcast",
+    "Channel",
+    "ChannelsError",
+    "ConnectInfo",
+    "ConnectRefused",
+    "Endpoint",
+    "InvalidPayloadError",
+    "JoinRefused",
+    "Limits",
+    "Message",
+    "NotJoinedError",
+    "PubSub",
+    "Reply",
+    "SocketRef",
+    "UserSocket",
+    "reply",
+)

@@ -1,0 +1,289 @@
+"""`Channel`: the user's page (Phoenix: `Phoenix.Channel`). One process for each joined topic of each
+connection.
+
+    client                          channel process
+    ------                          ---------------
+    phx_join                -----> join(topic, payload)        returns the reply, or raises JoinRefused
+    push(event, payload)    -----> handle_in(event, payload)   returns Reply.ok(...), None, Stop(...)
+    others' broadcasts      -----> handle_out(event, payload)  only events listed in `intercept`
+    send(pid, message)      -----> handle_info(message)        and handle_call, handle_cast: a GenServer
+    phx_leave, disconnect   -----> terminate(reason)
+
+A channel that crashes gives its client `phx_error`, and the client joins again; neither its
+connection nor the connection's other topics notice. The server never restarts a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol
+
+import attrs
+import structlog
+
+from actors import (
+    NO_REPLY,
+    BadReturnError,
+    Down,
+    Exit,
+    GenServer,
+    MonitorRef,
+    NoReply,
+    Pid,
+    Shutdown,
+    Stop,
+    is_orderly,
+)
+from channels import fastlane
+from channels.exceptions import JoinRefused, NotJoinedError
+from channels.messages import LEAVE, Broadcast, Message, Ref, Reply
+from channels.pubsub import PubSub
+from channels.serializers import Serializer
+from channels.transports.frames import frame
+from supervisors import Restart
+
+__all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
+
+_log = structlog.get_logger("channels")
+
+UNMATCHED_EVENT = {"reason": "unmatched event"}
+
+
+class Transport(Protocol):
+    """What a channel needs of its connection. Every verb is synchronous and never raises."""
+
+    @property
+    def pid(self) -> Pid:
+        """The connection's process."""
+
+    @property
+    def serializer(self) -> Serializer:
+        """What its client speaks."""
+
+    @property
+    def pubsub(self) -> PubSub:
+        """Where its channels subscribe and broadcast."""
+
+    def push(self, data: bytes) -> None:
+        """Send a WebSocket frame."""
+
+    def started(self, key: int, channel: Pid) -> None:
+        """The channel's process is there."""
+
+    def joined(self, key: int, response: Any) -> None:
+        """The join was accepted."""
+
+    def refused(self, key: int, response: Any) -> None:
+        """The join was refused."""
+
+    def closing(self, key: int) -> None:
+        """The channel stops in order, and may still push from `terminate`."""
+
+
+@attrs.frozen
+class JoinRequest:
+    """What a channel process is started with."""
+
+    transport: Transport
+    key: int
+    topic: str
+    join_ref: Ref
+    payload: Any
+    assigns: dict[str, Any]
+
+
+@attrs.frozen
+class SocketRef:
+    """Which push a later `reply` answers; see `Channel.socket_ref`."""
+
+    transport: Transport
+    topic: str
+    join_ref: Ref
+    ref: Ref
+
+
+def reply(socket_ref: SocketRef, answer: Reply) -> None:
+    """Answer a push after its handler has returned, from any process (Phoenix: `reply/2`)."""
+    transport = socket_ref.transport
+    encoded = transport.serializer.encode_reply(
+        socket_ref.join_ref, socket_ref.ref, socket_ref.topic, answer.status, answer.response
+    )
+    transport.push(frame(*encoded))
+
+
+class Channel(GenServer):
+    """Subclass it, write `join` and `handle_in`, and route a topic to it in a `UserSocket`.
+
+    All callbacks run in the channel's own process. `assigns` begins as a copy of the socket's;
+    `topic` and `join_ref` are set before `join`.
+    """
+
+    intercept: ClassVar[Iterable[str]] = ()
+    """Events that go through `handle_out` instead of straight to the client."""
+    log_join: ClassVar[bool] = True
+    """Log joins, at level info."""
+
+    topic: str
+    join_ref: Ref
+    assigns: dict[str, Any]
+
+    # -- callbacks -------------------------------------------------------------------------------
+
+    async def join(self, topic: str, payload: Any) -> Any:
+        """Let the client in: return what the join's reply carries (None: `{}`).
+
+        Raise `JoinRefused(response)` to refuse. `push` and `broadcast` are possible only after it
+        has returned: send yourself a message and go on in `handle_info`. Any other exception, or an
+        exit, is answered `{"reason": "join crashed"}`.
+        """
+        raise self._undefined("join", topic)
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        """Take a push of the client: return `Reply.ok(...)`, `Reply.error(...)`, None for no reply,
+        `NoReply(then=...)`, or `Stop(reason, reply=Reply...)`.
+
+        `payload` is what JSON gave, or `Binary`. Pass events that you do not know to
+        `super().handle_in`, which answers `{"reason": "unmatched event"}`.
+        """
+        _log.warning(
+            "unmatched event", topic=self.topic, event_name=event[:80], channel=_name(self)
+        )
+        return Reply.error(UNMATCHED_EVENT)
+
+    async def handle_out(self, event: str, payload: Any) -> Any:
+        """Take a broadcast of an event in `intercept`; `self.push(event, payload)` passes it on."""
+        self.push(event, payload)
+
+    # -- verbs -----------------------------------------------------------------------------------
+
+    def push(self, event: str, payload: Any) -> None:
+        """Send `event` to this client; `payload` is written as a JSON object, or is `Binary`.
+
+        Raises `NotJoinedError`, `InvalidPayloadError`.
+        """
+        self._check_joined("push")
+        transport = self._transport
+        message = Message(self.join_ref, None, self.topic, event, payload)
+        transport.push(frame(*transport.serializer.encode_message(message)))
+
+    def broadcast(self, event: str, payload: Any) -> None:
+        """Send `event` to every subscriber of the topic, this client included."""
+        self._check_joined("broadcast")
+        message = Broadcast(self.topic, event, payload)
+        self._transport.pubsub.broadcast(self.topic, message, fastlane.dispatch)
+
+    def broadcast_from(self, event: str, payload: Any) -> None:
+        """Send `event` to every subscriber of the topic but this channel."""
+        self._check_joined("broadcast_from")
+        message = Broadcast(self.topic, event, payload)
+        self._transport.pubsub.broadcast_from(self.pid, self.topic, message, fastlane.dispatch)
+
+    def socket_ref(self) -> SocketRef:
+        """For answering the push that is being handled later, with `reply(socket_ref, Reply...)`.
+
+        Raises `NotJoinedError` outside `handle_in` and for a push without a ref.
+        """
+        message = self._message
+        if message is None or message.ref is None:
+            raise NotJoinedError("socket_ref (only in handle_in of a push with a ref)", self.topic)
+        return SocketRef(self._transport, self.topic, self.join_ref, message.ref)
+
+    # -- the process -----------------------------------------------------------------------------
+
+    _message: Message | None = None  # the push that is being handled
+    _joined = False
+
+    @classmethod
+    def child_spec(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """A channel is never restarted: its client joins again."""
+        return super().child_spec(*args, **{"restart": Restart.TEMPORARY, **options})
+
+    async def init(self, request: JoinRequest) -> None:
+        """Not for overriding: `join` is the channel's init, and runs when the starter has gone on."""
+        self._transport = request.transport
+        self._key = request.key
+        self.topic = request.topic
+        self.join_ref = request.join_ref
+        self.assigns = request.assigns
+        self._transport_ref: MonitorRef = request.transport.pid.monitor()
+        request.transport.started(request.key, self.pid)
+        self.pid.send(request)
+
+    async def _receive(self, message: Any) -> Any:
+        kind = type(message)
+        if kind is Message:
+            return await self._on_message(message)
+        if kind is Broadcast and message.topic == self.topic and message.event in self.intercept:
+            return await self.handle_out(message.event, message.payload)
+        if kind is JoinRequest and not self._joined:
+            return await self._join(message)
+        if kind is Down and message.ref is self._transport_ref:
+            return Stop(Shutdown("closed") if is_orderly(message.reason) else message.reason)
+        if kind is Exit and message.pid is self._transport.pid:
+            return Stop(message.reason)
+        return await self.handle_info(message)
+
+    async def _join(self, request: JoinRequest) -> Any:
+        transport = self._transport
+        try:
+            response = await self.join(request.topic, request.payload)
+        except JoinRefused as refusal:
+            self._log_join("join refused", request)
+            transport.refused(self._key, refusal.response)
+            return Stop(Shutdown("refused"))
+        # Subscribed and answered in one step, so no broadcast comes before the reply.
+        lane = fastlane.Fastlane(transport.push, transport.serializer, frozenset(self.intercept))
+        transport.pubsub.subscribe(request.topic, lane)
+        self._joined = True
+        transport.joined(self._key, {} if response is None else response)
+        self._log_join("joined", request)
+        return None
+
+    async def _on_message(self, message: Message) -> Any:
+        if message.event == LEAVE:
+            self._answer(message, Reply.ok())
+            return self._stop(Stop(Shutdown("left")))
+        self._message = message
+        result = await self.handle_in(message.event, message.payload)
+        self._message = None
+        kind = type(result)
+        if kind is Reply:
+            self._answer(message, result)
+            return None
+        if kind is Stop:
+            if result.reply is not NO_REPLY:
+                self._answer(message, result.reply)
+            return self._stop(result)
+        if result is None or kind is NoReply:
+            return result
+        raise BadReturnError(
+            f"{_name(self)}.handle_in returned {result!r} for {message.event!r}; expected Reply.ok(...), "
+            "Reply.error(...), None, NoReply or Stop"
+        )
+
+    def _answer(self, message: Message, answer: Reply) -> None:
+        transport = self._transport
+        encoded = transport.serializer.encode_reply(
+            self.join_ref, message.ref, self.topic, answer.status, answer.response
+        )
+        transport.push(frame(*encoded))
+
+    def _stop(self, stop: Stop) -> Stop:
+        """The client hears of an orderly end before `terminate`, as in Phoenix."""
+        if is_orderly(stop.reason):
+            self._transport.closing(self._key)
+        return Stop(stop.reason)
+
+    def _check_joined(self, verb: str) -> None:
+        if not self._joined:
+            raise NotJoinedError(verb, self.topic)
+
+    def _log_join(self, what: str, request: JoinRequest) -> None:
+        if self.log_join and not self.topic.startswith("phoenix"):
+            _log.info(
+                what, topic=self.topic, channel=_name(self), connection=repr(request.transport.pid)
+            )
+
+
+def _name(channel: Channel) -> str:
+    return type(channel).__name__

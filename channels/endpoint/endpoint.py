@@ -1,0 +1,148 @@
+"""`Endpoint`: what the outside reaches (Phoenix: `Phoenix.Endpoint`). One port for WebSockets, static
+files and `/health`.
+
+    Endpoint (one_for_one)
+    ├── PubSub              if nobody else has started it
+    ├── channels            DynamicSupervisor: a process for each joined topic of each connection
+    ├── connections         DynamicSupervisor: a process for each connection
+    ├── Listener
+    └── Drainer             started last, stopped first
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from actors import Pid
+from channels import fastlane
+from channels.endpoint.config import DEFAULT_ENGINE, configure
+from channels.endpoint.drainer import Drainer
+from channels.endpoint.listener import start_listener
+from channels.endpoint.origin import OriginOption
+from channels.endpoint.services import Services
+from channels.endpoint.static import StaticFiles
+from channels.messages import Broadcast
+from channels.pubsub import PubSub
+from channels.serializers import DEFAULT_SERIALIZERS, Serializers
+from channels.socket import UserSocket
+from channels.transports.connection import Limits
+from supervisors import ChildSpec, DynamicSupervisor, Supervisor
+
+__all__ = ("Endpoint",)
+
+
+class Endpoint:
+    """Sockets at their paths, on one port. An entity and a child: list it in a supervision tree.
+
+    - `sockets`: path to `UserSocket` class; `/socket` serves the WebSocket at `/socket/websocket`.
+    - `host`, `port`: where to listen; port 0 takes a free one, see `url`.
+    - `pubsub`: where channels subscribe; started by the endpoint unless it already runs.
+    - `static`: a folder whose files are served, `index.html` for `/`.
+    - `check_origin`: which web pages may connect (`origin.CheckOrigin`); "conn", the default, wants
+      scheme, host and port of the request itself.
+    - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
+    - `limits`: what one connection may do.
+    - `drain_timeout`: seconds that clients have to leave when the endpoint stops.
+
+    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`.
+    """
+
+    def __init__(
+        self,
+        sockets: Mapping[str, type[UserSocket]],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 4000,
+        pubsub: PubSub | None = None,
+        static: str | os.PathLike[str] | StaticFiles | None = None,
+        check_origin: OriginOption = "conn",
+        serializers: Serializers = DEFAULT_SERIALIZERS,
+        engine: str = DEFAULT_ENGINE,
+        limits: Limits = Limits(),  # noqa: B008  # a frozen value
+        drain_timeout: float = 5.0,
+    ) -> None:
+        self._config = configure(
+            sockets,
+            host=host,
+            port=port,
+            static=static,
+            check_origin=check_origin,
+            serializers=serializers,
+            engine=engine,
+            limits=limits,
+            drain_timeout=drain_timeout,
+        )
+        self.pubsub = pubsub or PubSub()
+        self._services = Services(self.pubsub)
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.url or 'not listening'} {' '.join(self._config.mounts)}>"
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each socket that listens; empty before the endpoint runs."""
+        return self._services.addresses
+
+    @property
+    def url(self) -> str | None:
+        """Where a browser finds it, or None before it runs."""
+        if not self.addresses:
+            return None
+        host, port = self.addresses[0]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def child_spec(self) -> dict[str, Any]:
+        """How a supervisor starts it."""
+        return {"id": "endpoint", "start": (self.start_link, ()), "type": "supervisor"}
+
+    async def start_link(self) -> Pid:
+        """Start it under the calling process. Raises `StartError`, for a port that is taken too."""
+        pubsub = [] if self.pubsub.started else [self.pubsub]
+        timeout = self._config.drain_timeout
+        children = [
+            *pubsub,
+            _supervisor("channels", self._start_channels),
+            _supervisor("connections", self._start_connections),
+            ChildSpec("listener", (start_listener, (self._config, self._services))),
+            Drainer.child_spec(self._services, timeout, shutdown=timeout + 1.0),
+        ]
+        return await Supervisor.start_link(children)
+
+    async def _start_channels(self) -> Pid:
+        self._services.channels = await DynamicSupervisor.start_link()
+        return self._services.channels
+
+    async def _start_connections(self) -> Pid:
+        self._services.connections = await DynamicSupervisor.start_link()
+        return self._services.connections
+
+    # -- broadcasting ----------------------------------------------------------------------------
+
+    def subscribe(self, topic: str) -> None:
+        """Let the calling process receive the topic's broadcasts, as `Broadcast` messages."""
+        self.pubsub.subscribe(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Undo `subscribe`."""
+        self.pubsub.unsubscribe(topic)
+
+    def broadcast(self, topic: str, event: str, payload: Any) -> None:
+        """Send `event` to every client that has joined `topic`, on every node. Does not wait."""
+        self.pubsub.broadcast(topic, Broadcast(topic, event, payload), fastlane.dispatch)
+
+    def broadcast_from(self, sender: Pid, topic: str, event: str, payload: Any) -> None:
+        """`broadcast` to all but `sender`, a channel's or subscriber's process."""
+        message = Broadcast(topic, event, payload)
+        self.pubsub.broadcast_from(sender, topic, message, fastlane.dispatch)
+
+    def local_broadcast(self, topic: str, event: str, payload: Any) -> None:
+        """`broadcast` on this node only."""
+        self.pubsub.local_broadcast(topic, Broadcast(topic, event, payload), fastlane.dispatch)
+
+
+def _supervisor(name: str, start: Any) -> ChildSpec:
+    return ChildSpec.of({"id": name, "start": (start, ()), "type": "supervisor"})

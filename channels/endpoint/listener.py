@@ -1,0 +1,94 @@
+"""The listener: a process that accepts TCP connections and has each started as a process.
+
+The port is bound in the start function, so that a port that is taken fails the start of the
+endpoint with the operating system's own words.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+import structlog
+import trio
+
+from actors import Pid, StartError
+from actors.node import current_node
+from actors.process import current_process
+from channels.endpoint.config import EndpointConfig
+from channels.endpoint.connection_process import start_connection
+from channels.endpoint.services import Services
+from supervisors import ChildSpec, DynamicSupervisor, MaxChildrenError, Restart
+
+__all__ = ("start_listener",)
+
+_log = structlog.get_logger("channels")
+
+BACKLOG: Final = (
+    4096  # connections that the kernel keeps for us; a whole room may come back at once
+)
+RETRY_SECONDS: Final = 0.1
+OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+
+async def start_listener(config: EndpointConfig, services: Services) -> Pid:
+    """The start function: bind, then accept in a process of its own. Raises OSError."""
+    listeners = await _bind(config.host, config.port)
+    services.addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
+    process = current_node().spawn(
+        _accept_all,
+        (config, services, listeners),
+        label="Listener",
+        parent=current_process(),
+        link=True,
+    )
+    return process.pid
+
+
+async def _bind(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        words = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {words}") from error
+
+
+async def _accept_all(
+    config: EndpointConfig, services: Services, listeners: list[trio.SocketListener]
+) -> None:
+    try:
+        async with trio.open_nursery() as nursery:
+            for listener in listeners:
+                nursery.start_soon(_accept, config, services, listener)
+    finally:
+        for listener in listeners:
+            listener.socket.close()
+
+
+async def _accept(
+    config: EndpointConfig, services: Services, listener: trio.SocketListener
+) -> None:
+    while True:
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            if error.errno not in OUT_OF_RESOURCES:
+                raise
+            _log.error("cannot accept connections", problem=str(error))
+            await trio.sleep(RETRY_SECONDS)
+            continue
+        await _start(config, services, stream)
+
+
+async def _start(config: EndpointConfig, services: Services, stream: trio.SocketStream) -> None:
+    spec = ChildSpec(
+        "connection",
+        (start_connection, (config, services, stream)),
+        restart=Restart.TEMPORARY,
+        shutdown=config.drain_timeout,
+    )
+    try:
+        await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
+    except (StartError, MaxChildrenError) as error:
+        _log.error("connection refused", problem=str(error))
+        await trio.aclose_forcefully(stream)
