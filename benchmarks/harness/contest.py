@@ -61,6 +61,12 @@ class Result:
             return None
         return ratio(self.headline(entry), self.headline(base))
 
+    def by_cpu(self, entry: Entry, base: Entry | None) -> float | None:
+        """The ratio of two rates per CPU second, which leaves out what others do on the machine."""
+        if base is None or not {"rate", "cpu_us"} <= entry.figures.keys() & base.figures.keys():
+            return None
+        return ratio(base.figures["cpu_us"], entry.figures["cpu_us"])
+
 
 def hold(
     title: str,

@@ -164,13 +164,12 @@ class Service:
             self.add(self.connections)
         return self._server.versions
 
-    def add(self, connections: int) -> None:
-        """Open that many more connections."""
+    def add(self, connections: int, *, speaks: str = "") -> None:
+        """Open that many more connections, in another dialect if one is given."""
         assert self._server is not None
         assert self._load is not None
-        self._load.request(
-            "open", port=self._server.port, speaks=self.program.speaks, connections=connections
-        )
+        speaks = speaks or self.program.speaks
+        self._load.request("open", port=self._server.port, speaks=speaks, connections=connections)
 
     def sample(self) -> Figures:
         assert self._server is not None

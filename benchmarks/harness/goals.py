@@ -12,7 +12,7 @@ from benchmarks.harness.figures import ratio
 from benchmarks.harness.units import Figure
 
 if TYPE_CHECKING:
-    from benchmarks.harness.contest import Result
+    from benchmarks.harness.contest import Entry, Result
 
 
 @attrs.frozen
@@ -36,7 +36,7 @@ def of_limit(least: float) -> Goal:
         if limit is None or result.ours is None:
             return _open(goal)
         share = ratio(result.headline(result.ours), result.headline(limit))
-        return Verdict(goal, share >= least, f"{share:.2f}")
+        return Verdict(goal, share >= least, f"{share:.2f}{_by_cpu(result, limit)}")
 
     return judge
 
@@ -50,7 +50,8 @@ def ahead_of_every_peer(result: Result) -> Verdict:
     higher = result.figure.higher_is_better
     best = (max if higher else min)(peers, key=lambda entry: result.headline(entry).median)
     share = ratio(result.headline(result.ours), result.headline(best))
-    return Verdict(goal, share > 1.0 if higher else share < 1.0, f"{share:.2f} of {best.name}")
+    found = f"{share:.2f} of {best.name}{_by_cpu(result, best)}"
+    return Verdict(goal, share > 1.0 if higher else share < 1.0, found)
 
 
 def times(factor: float, name: str) -> Goal:
@@ -62,7 +63,7 @@ def times(factor: float, name: str) -> Goal:
         if peer is None or result.ours is None:
             return _open(goal)
         share = ratio(result.headline(result.ours), result.headline(peer))
-        return Verdict(goal, share >= factor, f"{share:.2f}")
+        return Verdict(goal, share >= factor, f"{share:.2f}{_by_cpu(result, peer)}")
 
     return judge
 
@@ -87,6 +88,12 @@ def _absolute(number: float, words: str, holds: Callable[[float], bool]) -> Goal
         return Verdict(goal, holds(found), figure.show(found))
 
     return judge
+
+
+def _by_cpu(result: Result, base: Entry) -> str:
+    assert result.ours is not None
+    share = result.by_cpu(result.ours, base)
+    return "" if share is None else f", {share:.2f} by CPU"
 
 
 def _open(goal: str) -> Verdict:

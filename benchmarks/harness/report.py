@@ -14,7 +14,14 @@ from benchmarks.harness.units import Figure
 def text(result: Result) -> str:
     """One result as a table with its goals."""
     figures = (result.figure, *result.others)
-    heading = ["", result.title, f"{result.figure.heading} [min .. max]", "of limit", "ours is"]
+    heading = [
+        "",
+        result.title,
+        f"{result.figure.heading} [min .. max]",
+        "of limit",
+        "by CPU",
+        "ours is",
+    ]
     rows = [heading + [figure.heading for figure in result.others]]
     rows += [_row(result, entry, figures) for entry in result.entries if entry.figures]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -37,12 +44,14 @@ def json_object(results: Sequence[Result]) -> dict[str, Any]:
 def _row(result: Result, entry: Entry, figures: Sequence[Figure]) -> list[str]:
     headline, show = result.headline(entry), result.figure.show
     of_limit = result.of(entry, result.first(Role.LIMIT))
+    by_cpu = result.by_cpu(entry, result.first(Role.LIMIT))
     ours_is = None if result.ours is None else result.of(result.ours, entry)
     return [
         entry.role.value,
         entry.name,
         f"{show(headline.median)} [{show(headline.low)} .. {show(headline.high)}]",
         "" if of_limit is None else f"{of_limit:.2f}",
+        "" if by_cpu is None else f"{by_cpu:.2f}",
         "" if ours_is is None else f"{ours_is:.2f} x",
         *(_cell(entry, figure) for figure in figures[1:]),
     ]
@@ -84,6 +93,7 @@ def _result(result: Result) -> dict[str, Any]:
                 "versions": entry.versions,
                 "missing": entry.missing,
                 "of_limit": result.of(entry, limit),
+                "of_limit_by_cpu": result.by_cpu(entry, limit),
                 "figures": {
                     key: {"median": s.median, "low": s.low, "high": s.high, "rounds": s.count}
                     for key, s in entry.figures.items()

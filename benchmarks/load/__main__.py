@@ -15,11 +15,11 @@ class Client:
     def __init__(self) -> None:
         self._swarm: Swarm | None = None
 
-    def open(self, port: int, speaks: str, connections: int, topic: str = "") -> dict[str, float]:
+    def open(self, port: int, speaks: str, connections: int) -> dict[str, float]:
         """Add `connections` to the server on 127.0.0.1:`port`."""
         if self._swarm is None:
-            self._swarm = Swarm("127.0.0.1", port, dialect(speaks, topic or None))
-        self._swarm.open(connections)
+            self._swarm = Swarm("127.0.0.1", port, dialect(speaks))
+        self._swarm.open(connections, dialect(speaks))
         return {"connections": float(len(self._swarm.connections))}
 
     def close(self) -> dict[str, float]:
@@ -34,9 +34,18 @@ class Client:
         self._opened().keep_alive()
         return {}
 
-    def fan_out(self, server: int, seconds: float, in_flight: int) -> dict[str, float]:
-        """See `measures.fan_out`."""
-        return measures.fan_out(self._opened(), server, seconds, in_flight)
+    def fan_out(
+        self, server: int, seconds: float, in_flight: int, members: int = 0
+    ) -> dict[str, float]:
+        """See `measures.fan_out`; without `members`, everybody is in the room."""
+        swarm = self._opened()
+        return measures.fan_out(
+            swarm, server, seconds, in_flight, members or len(swarm.connections)
+        )
+
+    def visits(self, server: int, seconds: float) -> dict[str, float]:
+        """See `measures.visits`."""
+        return measures.visits(self._opened(), server, seconds)
 
     def echo(self, server: int, seconds: float, active: int) -> dict[str, float]:
         """See `measures.echo`."""
@@ -63,5 +72,6 @@ if __name__ == "__main__":
             "fan_out": client.fan_out,
             "echo": client.echo,
             "idle": client.idle,
+            "visits": client.visits,
         }
     )

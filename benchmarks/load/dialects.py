@@ -6,6 +6,7 @@ Every dialect carries the same body of about 100 bytes, so that the servers move
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Protocol
 
 BODY = "The quick brown fox jumps over the lazy dog, and then it comes back to do it all again."
@@ -73,16 +74,23 @@ class Phoenix:
     def heartbeat(self) -> bytes | None:
         return b'[null,"9","phoenix","heartbeat",{}]'
 
-    def leave(self) -> bytes:
-        """Leave the topic; the server answers and closes it."""
-        return self._message("8", "phx_leave", "{}")
+    def visit(self) -> list[tuple[bytes, bytes]]:
+        """Join one more topic and leave it again; each with what ends the server's answer."""
+        other = Phoenix("room:visited")
+        join = other._message("v", "phx_join", "{}", join_ref="v")
+        leave = other._message("w", "phx_leave", "{}", join_ref="v")
+        return [(join, b'"status":"ok"'), (leave, b'"phx_close"')]
 
 
-class PhoenixWithoutJoin(Phoenix):
-    """A connection that joined nothing."""
+class PhoenixApart(Phoenix):
+    """Every connection joins a topic of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = count()
 
     def greetings(self) -> list[tuple[bytes, bytes]]:
-        return []
+        return Phoenix(f"room:{next(self._numbers)}").greetings()
 
 
 class SocketIO:
@@ -103,15 +111,15 @@ class SocketIO:
         return None  # the server pings, and the benchmark's server does so once in ten minutes
 
 
-def dialect(name: str, topic: str | None = None) -> Dialect:
-    """The dialect called `name`; `topic` is for Phoenix."""
+def dialect(name: str) -> Dialect:
+    """The dialect called `name`."""
     match name:
         case "plain":
             return Plain()
         case "phoenix":
-            return Phoenix(topic or "room:bench")
-        case "phoenix without join":
-            return PhoenixWithoutJoin()
+            return Phoenix()
+        case "phoenix, a topic each":
+            return PhoenixApart()
         case "socketio":
             return SocketIO()
         case _:

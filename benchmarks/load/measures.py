@@ -11,7 +11,7 @@ from itertools import islice
 
 from benchmarks.harness.machine import cpu_seconds
 from benchmarks.harness.stopwatch import latencies
-from benchmarks.load.dialects import LEAST_SIZE
+from benchmarks.load.dialects import LEAST_SIZE, Phoenix
 from benchmarks.load.framing import TEXT, masked, whole_frame
 from benchmarks.load.swarm import Connection, LoadError, Swarm
 
@@ -19,7 +19,7 @@ Figures = dict[str, float]
 SILENCE = 10.0  # seconds without a byte after which the server has lost something
 
 
-def fan_out(swarm: Swarm, server: int, seconds: float, in_flight: int) -> Figures:
+def fan_out(swarm: Swarm, server: int, seconds: float, in_flight: int, members: int) -> Figures:
     """One client publishes, all receive; a new message goes out for each one that all have got.
 
     `in_flight` messages are under way at any time. With one, the latencies are those of a whole
@@ -27,7 +27,6 @@ def fan_out(swarm: Swarm, server: int, seconds: float, in_flight: int) -> Figure
     """
     publisher = next(iter(swarm.connections.values())).socket
     frame = masked(swarm.dialect.publish())
-    members = len(swarm.connections)
     rounds: list[int] = []
     cpu, start = cpu_seconds(server), time.perf_counter_ns()
     deadline = start + int(seconds * 1e9)
@@ -111,6 +110,38 @@ def echo(swarm: Swarm, server: int, seconds: float, active: int) -> Figures:
         "cpu_us": (cpu_seconds(server) - cpu) / len(times) * 1e6,
         **latencies(times),
     }
+
+
+def visits(swarm: Swarm, server: int, seconds: float) -> Figures:
+    """The first client joins one more topic and leaves it, again and again, one step at a time."""
+    connection = next(iter(swarm.connections.values()))
+    assert isinstance(swarm.dialect, Phoenix)
+    steps = [(masked(message), answer) for message, answer in swarm.dialect.visit()]
+    times: list[int] = []
+    cpu, start = cpu_seconds(server), time.perf_counter_ns()
+    deadline = start + int(seconds * 1e9)
+    while (began := time.perf_counter_ns()) < deadline:
+        for frame, answer in steps:
+            connection.socket.send(frame)
+            _wait_for(swarm, connection, answer)
+        times.append(time.perf_counter_ns() - began)
+    took = (time.perf_counter_ns() - start) / 1e9
+    return {
+        "rate": len(times) / took,
+        "cpu_us": (cpu_seconds(server) - cpu) / len(times) * 1e6,
+        **latencies(times),
+    }
+
+
+def _wait_for(swarm: Swarm, connection: Connection, answer: bytes) -> None:
+    while True:
+        events = swarm.epoll.poll(SILENCE)
+        if not events:
+            raise LoadError(f"no {answer!r} for {SILENCE:g} s")
+        for fd, _ in events:
+            frames = swarm.frames_of(swarm.connections[fd])
+            if swarm.connections[fd] is connection and any(answer in text for _, text in frames):
+                return
 
 
 def idle(swarm: Swarm, server: int, seconds: float, heartbeat_every: float) -> Figures:

@@ -40,28 +40,27 @@ class Swarm:
         self.buffer = bytearray(1 << 18)
         self._heartbeat_at = time.monotonic()
 
-    def open(self, count: int, source: str | None = None) -> None:
-        """Open `count` more connections, greeted and joined, from the address `source`."""
+    def open(self, count: int, dialect: Dialect | None = None) -> None:
+        """Open `count` more connections, greeted and joined as `dialect` does it."""
         for first in range(0, count, BATCH):
-            self._open_batch(min(BATCH, count - first), source)
+            self._open_batch(min(BATCH, count - first), dialect or self.dialect)
         self.drain()
 
-    def _open_batch(self, count: int, source: str | None) -> None:
+    def _open_batch(self, count: int, dialect: Dialect) -> None:
         host, port = self._address
         batch = []
         for _ in range(count):
-            connected = socket.create_connection(
-                self._address, PATIENCE, (source, 0) if source is not None else None
-            )
+            connected = socket.create_connection(self._address, PATIENCE)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.sendall(handshake(host, port, self.dialect.path))
+            connected.sendall(handshake(host, port, dialect.path))
             batch.append(Connection(connected))
         for connection in batch:
             _read_head(connection)
-        for message, answer in self.dialect.greetings():
-            for connection in batch:
+        greetings = [dialect.greetings() for _ in batch]
+        for step in zip(*greetings, strict=True):
+            for connection, (message, _) in zip(batch, step, strict=True):
                 connection.socket.sendall(masked(message))
-            for connection in batch:
+            for connection, (_, answer) in zip(batch, step, strict=True):
                 _read_until(connection, answer)
         for connection in batch:
             connection.socket.setblocking(False)
