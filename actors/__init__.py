@@ -4,6 +4,7 @@ Start with `GenServer` (gen_server.py) and `run` (node.py). The verbs of process
 exit reasons in exits.py, what is raised in exceptions.py.
 """
 
+from actors.agent import Agent
 from actors.calls import Call as From
 from actors.exceptions import (
     ActorsError,
@@ -98,6 +99,7 @@ __all__ = (
     "SHUTDOWN",
     "TIMEOUT",
     "ActorsError",
+    "Agent",
     "AlreadyRegisteredError",
     "AlreadyStartedError",
     "BadReturn",

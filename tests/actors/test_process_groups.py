@@ -1,0 +1,184 @@
+"""Process groups within one node (semantics PG1 and PG2)."""
+
+import pytest
+import trio
+
+from actors import (
+    KILL,
+    AlreadyStartedError,
+    GroupJoined,
+    GroupLeft,
+    NoProcessError,
+    ProcessGroups,
+    ReceiveTimeoutError,
+    monitor,
+    open_node,
+    receive,
+    self_pid,
+    spawn,
+)
+
+SCOPE = ProcessGroups("scope")
+
+
+@pytest.fixture
+async def scope(node):
+    await SCOPE.start_link()
+    return SCOPE
+
+
+def member():
+    return spawn(trio.sleep_forever)
+
+
+async def nothing_arrives():
+    with pytest.raises(ReceiveTimeoutError):
+        await receive(timeout=0)
+
+
+async def test_a_scope_is_started_once_under_its_name(scope):
+    with pytest.raises(AlreadyStartedError):
+        await scope.start_link()
+    assert scope.child_spec()["id"] == "scope"
+
+
+async def test_a_scope_that_is_not_started_is_no_process(node):
+    with pytest.raises(NoProcessError, match="scope"):
+        SCOPE.members("group")
+
+
+async def test_members_stand_in_the_order_of_joining(scope):
+    first, second = member(), member()
+    scope.join("group", first)
+    scope.join("group", [second, self_pid()])
+    assert scope.members("group") == [first, second, self_pid()]
+    assert scope.local_members("group") == scope.members("group")
+    assert scope.members("other") == []
+
+
+async def test_who_joins_twice_leaves_twice(scope):
+    pid = member()
+    scope.join("group", [pid, pid])
+    assert scope.members("group") == [pid, pid]
+    assert scope.leave("group", pid)
+    assert scope.members("group") == [pid]
+    assert scope.leave("group", pid)
+    assert not scope.leave("group", pid)
+
+
+async def test_leaving_says_whether_anybody_was_a_member(scope):
+    inside, outside = member(), member()
+    scope.join("group", inside)
+    assert not scope.leave("group", outside)
+    assert not scope.leave("absent", inside)
+    assert scope.leave("group", [inside, outside])
+
+
+async def test_a_group_is_there_while_it_has_members(scope):
+    first, second = member(), member()
+    scope.join(("a", 1), first)
+    scope.join("b", [first, second])
+    assert scope.groups() == [("a", 1), "b"]
+    scope.leave(("a", 1), first)
+    scope.leave("b", first)
+    assert scope.groups() == ["b"]
+
+
+async def test_the_dead_have_left_before_any_down(scope):
+    pid, seen = member(), []
+    scope.join("a", [pid, pid])
+    scope.join("b", pid)
+
+    async def watch():
+        await receive(monitor(pid))
+        seen.append(scope.groups())
+
+    watcher = spawn(watch)
+    await trio.testing.wait_all_tasks_blocked()
+    pid.exit(KILL)
+    await watcher.wait_exited()
+    assert seen == [[]]
+
+
+async def test_the_dead_cannot_join(scope):
+    pid = member()
+    pid.exit(KILL)
+    await pid.wait_exited()
+    scope.join("group", [pid, self_pid()])
+    assert scope.members("group") == [self_pid()]
+
+
+async def test_members_outlive_the_scope_and_their_memberships_do_not(node):
+    async def owner():
+        await SCOPE.start_link()
+        await trio.sleep_forever()
+
+    keeper, pid = spawn(owner), member()
+    await trio.testing.wait_all_tasks_blocked()
+    SCOPE.join("group", pid)
+    keeper.exit("gone")
+    await keeper.wait_exited()
+    await trio.testing.wait_all_tasks_blocked()
+    await SCOPE.start_link()
+    assert pid.is_alive()
+    assert SCOPE.members("group") == []
+
+
+async def test_a_monitor_gets_the_members_and_then_every_change():
+    async with open_node():
+        await SCOPE.start_link()
+        first, second = member(), member()
+        SCOPE.join("group", first)
+        ref, members = SCOPE.monitor("group")
+        assert members == [first]
+        SCOPE.join("group", [second, second])
+        SCOPE.leave("group", first)
+        SCOPE.join("other", first)
+        second.exit(KILL)
+        assert await receive() == GroupJoined(ref, "group", (second, second))
+        assert await receive() == GroupLeft(ref, "group", (first,))
+        assert await receive() == GroupLeft(ref, "group", (second, second))
+        await nothing_arrives()
+
+
+async def test_a_monitor_of_the_scope_hears_of_all_groups():
+    async with open_node():
+        await SCOPE.start_link()
+        pid = member()
+        SCOPE.join("a", pid)
+        ref, groups = SCOPE.monitor_scope()
+        assert groups == {"a": [pid]}
+        SCOPE.join("b", pid)
+        SCOPE.leave("a", pid)
+        assert await receive() == GroupJoined(ref, "b", (pid,))
+        assert await receive() == GroupLeft(ref, "a", (pid,))
+
+
+async def test_each_monitor_is_told():
+    async with open_node():
+        await SCOPE.start_link()
+        refs = [SCOPE.monitor("group")[0], SCOPE.monitor("group")[0], SCOPE.monitor_scope()[0]]
+        SCOPE.join("group", self_pid())
+        assert [(await receive()).monitor for _ in refs] == refs
+
+
+async def test_a_monitor_that_was_undone_hears_nothing():
+    async with open_node():
+        await SCOPE.start_link()
+        one, _ = SCOPE.monitor("group")
+        all_, _ = SCOPE.monitor_scope()
+        assert SCOPE.demonitor(one)
+        assert SCOPE.demonitor(all_)
+        assert not SCOPE.demonitor(one)
+        SCOPE.join("group", self_pid())
+        await nothing_arrives()
+
+
+async def test_the_monitors_of_a_process_end_with_it(scope):
+    refs = []
+
+    async def watch():
+        refs.extend([SCOPE.monitor("group")[0], SCOPE.monitor_scope()[0]])
+
+    await spawn(watch).wait_exited()
+    assert not any(map(SCOPE.demonitor, refs))
