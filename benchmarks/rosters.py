@@ -36,7 +36,7 @@ BARE_ENGINES = tuple(
 OUR_SERVER = Program(
     "understudy",
     Role.OURS,
-    in_house("examples.chat", "--host", "127.0.0.1", "--port", "0", "--debug"),
+    in_house("examples.chat", "--host", "127.0.0.1", "--port", "0"),
     "phoenix",
 )
 SERVER_PEERS = (

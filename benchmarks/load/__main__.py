@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.harness.lines import serve
 from benchmarks.harness.machine import allow_many_files
 from benchmarks.load import measures
+from benchmarks.load.crowd import Crowd, Habits
 from benchmarks.load.dialects import dialect
 from benchmarks.load.swarm import LoadError, Swarm
 
@@ -14,6 +15,7 @@ class Client:
 
     def __init__(self) -> None:
         self._swarm: Swarm | None = None
+        self._crowd: Crowd | None = None
 
     def open(self, port: int, speaks: str, connections: int) -> dict[str, float]:
         """Add `connections` to the server on 127.0.0.1:`port`."""
@@ -55,6 +57,24 @@ class Client:
         """See `measures.idle`."""
         return measures.idle(self._opened(), server, seconds, heartbeat_every)
 
+    def gather(self, port: int, connections: int) -> dict[str, float]:
+        """A crowd of `connections` people enters its rooms; for soak."""
+        self._crowd = Crowd(port, connections, Habits())
+        return {}
+
+    def window(self, seconds: float) -> dict[str, float]:
+        """See `Crowd.window`."""
+        if self._crowd is None:
+            raise LoadError("there is no crowd; ask for `gather` first")
+        return self._crowd.window(seconds)
+
+    def disperse(self) -> dict[str, float]:
+        """The crowd leaves."""
+        if self._crowd is not None:
+            self._crowd.close()
+            self._crowd = None
+        return {}
+
     def _opened(self) -> Swarm:
         if self._swarm is None:
             raise LoadError("no connection is open; ask for `open` first")
@@ -73,5 +93,8 @@ if __name__ == "__main__":
             "echo": client.echo,
             "idle": client.idle,
             "visits": client.visits,
+            "gather": client.gather,
+            "window": client.window,
+            "disperse": client.disperse,
         }
     )

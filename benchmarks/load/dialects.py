@@ -58,18 +58,19 @@ class Phoenix:
     def __init__(self, topic: str = "room:bench") -> None:
         self._topic = topic
 
-    def _message(self, ref: str | None, event: str, payload: str, join_ref: str = "1") -> bytes:
+    def message(self, ref: str | None, event: str, payload: str, join_ref: str = "1") -> bytes:
+        """A message to the topic; `payload` is JSON already."""
         parts = [json.dumps(part) for part in (join_ref, ref, self._topic, event)]
         return f"[{','.join(parts)},{payload}]".encode()
 
     def greetings(self) -> list[tuple[bytes, bytes]]:
-        return [(self._message("1", "phx_join", "{}"), b'"status":"ok"')]
+        return [(self.message("1", "phx_join", "{}"), b'"status":"ok"')]
 
     def publish(self) -> bytes:
-        return self._message(None, "new_msg", _PAYLOAD)  # without a ref: no reply is wanted
+        return self.message(None, "new_msg", _PAYLOAD)  # without a ref: no reply is wanted
 
     def ask(self) -> bytes:
-        return self._message("7", "ping", _PAYLOAD)
+        return self.message("7", "ping", _PAYLOAD)
 
     def heartbeat(self) -> bytes | None:
         return b'[null,"9","phoenix","heartbeat",{}]'
@@ -77,8 +78,8 @@ class Phoenix:
     def visit(self) -> list[tuple[bytes, bytes]]:
         """Join one more topic and leave it again; each with what ends the server's answer."""
         other = Phoenix("room:visited")
-        join = other._message("v", "phx_join", "{}", join_ref="v")
-        leave = other._message("w", "phx_leave", "{}", join_ref="v")
+        join = other.message("v", "phx_join", "{}", join_ref="v")
+        leave = other.message("w", "phx_leave", "{}", join_ref="v")
         return [(join, b'"status":"ok"'), (leave, b'"phx_close"')]
 
 

@@ -55,13 +55,13 @@ class Swarm:
             connected.sendall(handshake(host, port, dialect.path))
             batch.append(Connection(connected))
         for connection in batch:
-            _read_head(connection)
+            read_head(connection.socket, connection.frames)
         greetings = [dialect.greetings() for _ in batch]
         for step in zip(*greetings, strict=True):
             for connection, (message, _) in zip(batch, step, strict=True):
                 connection.socket.sendall(masked(message))
             for connection, (_, answer) in zip(batch, step, strict=True):
-                _read_until(connection, answer)
+                read_until(connection.socket, connection.frames, answer)
         for connection in batch:
             connection.socket.setblocking(False)
             self.connections[connection.socket.fileno()] = connection
@@ -74,6 +74,14 @@ class Swarm:
             self.epoll.unregister(fd)
             del self.connections[fd]
             connection.socket.close()
+
+    def ask(self, connection: Connection) -> bytes:
+        """One question on one connection; the message that answers it."""
+        connection.socket.setblocking(True)
+        connection.socket.sendall(masked(self.dialect.ask()))
+        reply = read_until(connection.socket, connection.frames, b"phx_reply")
+        connection.socket.setblocking(False)
+        return reply
 
     def keep_alive(self) -> None:
         """Send every connection's heartbeat if the last one was more than 15 seconds ago."""
@@ -106,23 +114,26 @@ class Swarm:
         return frames
 
 
-def _read_head(connection: Connection) -> None:
+def read_head(connected: socket.socket, frames: Frames) -> None:
+    """Read the answer to a handshake; raises LoadError unless it is 101."""
     head = b""
     while b"\r\n\r\n" not in head:
-        data = connection.socket.recv(4096)
+        data = connected.recv(4096)
         if not data:
             raise LoadError(f"the server ended the handshake: {head[:100]!r}")
         head += data
     status, _, _ = head.partition(b"\r\n")
     if b" 101 " not in status + b" ":
         raise LoadError(f"the server refused the upgrade: {status.decode(errors='replace')}")
-    connection.frames.feed(head.partition(b"\r\n\r\n")[2])
+    frames.feed(head.partition(b"\r\n\r\n")[2])
 
 
-def _read_until(connection: Connection, answer: bytes) -> None:
-    seen: list[bytes] = []
-    while not any(answer in payload for payload in seen):
-        data = connection.socket.recv(65_536)
+def read_until(connected: socket.socket, frames: Frames, answer: bytes) -> bytes:
+    """Read messages until one contains `answer`, and return that one."""
+    while True:
+        data = connected.recv(65_536)
         if not data:
-            raise LoadError(f"the server closed instead of answering {answer!r}: {seen[-1:]!r}")
-        seen += [payload for _, payload in connection.frames.feed(data)]
+            raise LoadError(f"the server closed instead of answering {answer!r}")
+        for _, payload in frames.feed(data):
+            if answer in payload:
+                return payload
