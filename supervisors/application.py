@@ -28,9 +28,9 @@ import structlog
 import trio
 
 import actors
+from actors import receive, self_pid, spawn, trap_exit
 from actors.exceptions import StartError, StartIgnoredError
 from actors.exits import KILL, NORMAL, SHUTDOWN
-from actors.kernel import receive, self_pid, spawn, trap_exit
 from actors.messages import Exit
 from actors.pid import Pid
 from supervisors.child_spec import ChildLike

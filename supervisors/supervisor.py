@@ -29,9 +29,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeAlias
 
-from actors import Via
+from actors import Via, call, stop
 from actors.exits import NORMAL
-from actors.kernel import Destination, call, stop
+from actors.kernel import Destination
 from actors.pid import Pid
 from actors.results import Ignore
 from supervisors.child_spec import ChildLike, ChildSpec

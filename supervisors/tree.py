@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from actors import call, whereis
 from actors.exceptions import CallError
-from actors.kernel import Destination, call, whereis
+from actors.kernel import Destination
 from actors.pid import Pid
 from supervisors.child_spec import ChildType
 from supervisors.children import ChildInfo

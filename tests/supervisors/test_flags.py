@@ -23,7 +23,7 @@ def test_the_defaults_are_elixirs_with_one_for_one():
 
 def test_words_are_taken_for_the_enumerations():
     """Elixir Supervisor 3: flags are translated."""
-    flags = SupervisorFlags(strategy="rest_for_one", auto_shutdown="any_significant")  # type: ignore[arg-type]  # converted
+    flags = SupervisorFlags(strategy="rest_for_one", auto_shutdown="any_significant")
     assert flags == SupervisorFlags(
         Strategy.REST_FOR_ONE, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT
     )

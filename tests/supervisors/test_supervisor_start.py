@@ -69,13 +69,9 @@ async def test_a_supervisor_that_starts_a_child_serves_nobody(play: Play):
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Supervisor.start_child, supervisor, Slow)
-        await settle_once()
+        await settle()
         await Supervisor.which_children(supervisor)
         assert trio.current_time() - began == pytest.approx(0.18)
-
-
-async def settle_once() -> None:
-    await trio.lowlevel.checkpoint()
 
 
 async def test_an_empty_supervisor_is_a_supervisor(play: Play):
@@ -161,13 +157,19 @@ async def test_a_subclass_can_be_a_child(play: Play):
             return SupervisorFlags(), play.children(ids)
 
     spec = ChildSpec.of((App, "ab"))
-    assert (spec.id, spec.type, spec.start) == (App, ChildType.SUPERVISOR, (App.start_link, ("ab",), {}))
+    assert (spec.id, spec.type, spec.start) == (
+        App,
+        ChildType.SUPERVISOR,
+        (App.start_link, ("ab",), {}),
+    )
     outer = await Supervisor.start_link([spec])
     assert (await info(outer, App)).pid.is_alive()  # type: ignore[union-attr]  # it runs
 
 
 def test_the_fields_of_a_specification_do_not_go_to_start_link():
-    spec = ChildSpec.of(Supervisor.child_spec([], name="inner", restart="transient", max_restarts=0))
+    spec = ChildSpec.of(
+        Supervisor.child_spec([], name="inner", restart="transient", max_restarts=0)
+    )
     assert (spec.id, spec.restart) == ("inner", Restart.TRANSIENT)
     assert spec.start == (Supervisor.start_link, ([],), {"name": "inner", "max_restarts": 0})
 
@@ -193,11 +195,13 @@ async def test_a_wrong_flag_fails_the_start(play: Play, flags: dict[str, Any]):
         ([{"id": 1}], "missing_start"),
         ([1], "invalid_child_spec"),
         ([ChildSpec("a", print), ChildSpec("a", print)], "duplicate_child_name"),
-        ([ChildSpec("a", print, restart="transient", significant=True)], "bad_combination"),  # type: ignore[arg-type]  # converted
+        ([ChildSpec("a", print, restart="transient", significant=True)], "bad_combination"),
     ],
     ids=["no-start", "junk", "duplicate", "significant-but-auto-shutdown-never"],
 )
-async def test_a_wrong_child_fails_the_start_before_any_child_starts(play: Play, children: Any, word: str):
+async def test_a_wrong_child_fails_the_start_before_any_child_starts(
+    play: Play, children: Any, word: str
+):
     """S3, S33; child_specs, sup_start_map_faulty_specs."""
     reason = await failure(Supervisor.start_link([*play.children("z"), *children]))
     assert isinstance(reason.exception, InvalidSpecError)
@@ -255,8 +259,12 @@ async def test_nested_failures_name_the_whole_path(play: Play):
     assert reason.detail.reason == Shutdown(FailedToStartChild("a", "refused"))
 
 
-@pytest.mark.parametrize(("restart", "kept"), [("permanent", True), ("transient", True), ("temporary", False)])
-async def test_a_child_that_ignores_its_start_is_kept_unless_temporary(play: Play, restart: str, kept: bool):
+@pytest.mark.parametrize(
+    ("restart", "kept"), [("permanent", True), ("transient", True), ("temporary", False)]
+)
+async def test_a_child_that_ignores_its_start_is_kept_unless_temporary(
+    play: Play, restart: str, kept: bool
+):
     """S6; sup_start_ignore_child, sup_start_ignore_temporary_child."""
     play.script("b", "ignore")
     specs = [play.child("a"), play.child("b", restart=restart), play.child("c")]

@@ -69,7 +69,9 @@ class Play:
 
     def __init__(self) -> None:
         self.diary: list[str] = []
-        self.reasons: defaultdict[Any, list[Any]] = defaultdict(list)  # id -> what terminate was given
+        self.reasons: defaultdict[Any, list[Any]] = defaultdict(
+            list
+        )  # id -> what terminate was given
         self.outcomes: defaultdict[Any, deque[Any]] = defaultdict(deque)  # id -> of its next starts
         self.starts: defaultdict[Any, int] = defaultdict(int)  # id -> how often it was tried
 
@@ -99,7 +101,9 @@ class Play:
         self.diary.append(f"fail {id}")
         raise StartError("refused")
 
-    def child(self, id: Any, *, worker: type[Worker] = Worker, slow: float = 0.0, **fields: Any) -> ChildSpec:
+    def child(
+        self, id: Any, *, worker: type[Worker] = Worker, slow: float = 0.0, **fields: Any
+    ) -> ChildSpec:
         """The specification of one child."""
         options = {"slow": slow} if slow else {}
         return ChildSpec.of({"id": id, "start": (self.start, (id, worker), options), **fields})
