@@ -130,13 +130,13 @@ class StaticFiles:
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
         handle = os.fdopen(descriptor, "rb")  # closed here, or by whoever sends it
+        small = status.st_size <= _IN_MEMORY
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                handle.close()
-                return None
-            small = status.st_size <= _IN_MEMORY
             content = handle.read(_IN_MEMORY) if small else b""
         except OSError:
             handle.close()

@@ -31,7 +31,7 @@ async def linger(sock: socket.socket) -> None:
     The caller sets the deadline. Returns at once where the peer is gone or another task reads: then
     that one sees the end.
     """
-    with contextlib.suppress(OSError, trio.BusyResourceError):
+    with contextlib.suppress(OSError, trio.BusyResourceError, trio.ClosedResourceError):
         sock.shutdown(socket.SHUT_WR)
         while True:
             await trio.lowlevel.wait_readable(sock)

@@ -41,7 +41,7 @@ async def accept(
     """See `engine.Accept`. Raises trio.TooSlowError where trio-websocket finds fault with it."""
     if nursery is None:
         raise ValueError("trio-websocket needs a nursery for its reader")
-    stream = _Replay(outbox, _head_of(request) + request.leftover)
+    stream = _Replay(outbox, _head_of(request), request.leftover)
     with trio.fail_after(_HANDSHAKE_TIMEOUT):
         proposal = await trio_websocket.wrap_server_stream(
             nursery,
@@ -51,6 +51,7 @@ async def accept(
             receive_buffer_size=_RECEIVE_SIZE,
         )
         connection = await proposal.accept(subprotocol=subprotocol)
+    stream.accepted.set()
     return TrioWebSocketEngine(outbox, stream, connection, max_message_size)
 
 
@@ -104,22 +105,34 @@ class TrioWebSocketEngine(EngineBase):
 
 
 class _Replay(trio.abc.Stream):
-    """What trio-websocket reads and writes: first the request again, then the outbox."""
+    """What trio-websocket reads and writes: first the request again, then the outbox.
 
-    __slots__ = ("_closed", "_outbox", "_replay", "answered_close")  # one for each connection
+    Frames that came with the request are held back until it is accepted: before, trio-websocket
+    would put them aside and only look at them when more comes.
+    """
 
-    def __init__(self, outbox: Outbox, replay: bytes) -> None:
+    # One for each connection.
+    __slots__ = ("_closed", "_head", "_leftover", "_outbox", "accepted", "answered_close")
+
+    def __init__(self, outbox: Outbox, head: bytes, leftover: bytes) -> None:
         self._outbox = outbox
-        self._replay = replay
+        self._head = head
+        self._leftover = leftover
         self._closed = False
+        self.accepted = trio.Event()
         self.answered_close = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         if self._closed:
             raise trio.ClosedResourceError("trio-websocket has closed this stream")
-        if self._replay:
-            data, self._replay = self._replay, b""
+        if self._head:
+            data, self._head = self._head, b""
             await trio.lowlevel.checkpoint()
+            return data
+        if not self.accepted.is_set():
+            await self.accepted.wait()
+        if self._leftover:
+            data, self._leftover = self._leftover, b""
             return data
         return await self._outbox.receive_some(max_bytes)
 
