@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -43,12 +44,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def drop_progress(_logger: Any, _method: str, event: Any) -> Any:
+    """Leave out the supervisors' reports of what starts well, as OTP's logger does."""
+    if event["event"] == "progress":
+        raise structlog.DropEvent
+    return event
+
+
 def configure_logging(*, debug: bool) -> None:
     """One line for each event, on stderr; the address alone goes to stdout."""
     level = logging.DEBUG if debug else logging.INFO
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([] if debug else [drop_progress]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(
