@@ -1,7 +1,7 @@
 """Phoenix's channels on supervised processes: sockets, channels, pub/sub, an endpoint.
 
-Start with `Channel` (channel.py), `UserSocket` (socket.py) and `Endpoint` (endpoint/endpoint.py). What travels is in
-messages.py; one connection's protocol, as a pure table, in multiplexer.py.
+Start with `Channel` (channel.py), `UserSocket` (socket.py) and `Endpoint` (endpoint/endpoint.py).
+What travels is in messages.py; one connection's protocol, as a pure table, in multiplexer.py.
 """
 
 from channels.channel import Channel, SocketRef, reply

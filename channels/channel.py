@@ -1,13 +1,13 @@
-"""`Channel`: the user's page (Phoenix: `Phoenix.Channel`). One process for each joined topic of each
-connection.
+"""`Channel`: the user's page (Phoenix: `Phoenix.Channel`). One process for each joined topic of
+each connection.
 
-    client                          channel process
-    ------                          ---------------
-    phx_join                -----> join(topic, payload)        returns the reply, or raises JoinRefused
-    push(event, payload)    -----> handle_in(event, payload)   returns Reply.ok(...), None, Stop(...)
-    others' broadcasts      -----> handle_out(event, payload)  only events listed in `intercept`
-    send(pid, message)      -----> handle_info(message)        and handle_call, handle_cast: a GenServer
-    phx_leave, disconnect   -----> terminate(reason)
+    client                         channel process
+    ------                         ---------------
+    phx_join               -----> join(topic, payload)        gives the reply, or raises JoinRefused
+    push(event, payload)   -----> handle_in(event, payload)   gives Reply.ok(...), None, Stop(...)
+    others' broadcasts     -----> handle_out(event, payload)  only events listed in `intercept`
+    send(pid, message)     -----> handle_info(message)        it is a GenServer: calls, casts too
+    phx_leave, disconnect  -----> terminate(reason)
 
 A channel that crashes gives its client `phx_error`, and the client joins again; neither its
 connection nor the connection's other topics notice. The server never restarts a channel.
@@ -199,7 +199,7 @@ class Channel(GenServer):
         return super().child_spec(*args, **{"restart": Restart.TEMPORARY, **options})
 
     async def init(self, request: JoinRequest) -> None:
-        """Not for overriding: `join` is the channel's init, and runs when the starter has gone on."""
+        """Not for overriding: `join` is the channel's init; nobody waits for it."""
         self._transport = request.transport
         self._key = request.key
         self.topic = request.topic
@@ -257,8 +257,8 @@ class Channel(GenServer):
         if result is None or kind is NoReply:
             return result
         raise BadReturnError(
-            f"{_name(self)}.handle_in returned {result!r} for {message.event!r}; expected Reply.ok(...), "
-            "Reply.error(...), None, NoReply or Stop"
+            f"{_name(self)}.handle_in returned {result!r} for {message.event!r}; "
+            "expected Reply.ok(...), Reply.error(...), None, NoReply or Stop"
         )
 
     def _answer(self, message: Message, answer: Reply) -> None:

@@ -22,7 +22,7 @@ __all__ = ("Fastlane", "dispatch")
 
 
 class Fastlane:
-    """The way past one channel process: its connection's `push`, what it speaks, what it intercepts.
+    """The way past a channel process: its connection's `push`, what it speaks and intercepts.
 
     One for each joined channel, read for each delivery: slots, no attrs.
     """

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 import trio.testing
 
-from actors import KILL, GenServer, exit, run, whereis  # noqa: A004  # OTP's word
+from actors import KILL, GenServer, exit, run, whereis
 from supervisors import Strategy, Supervisor
 
 
@@ -22,7 +22,7 @@ class Worker(GenServer):
 
 
 async def main() -> None:
-    """b falls and its understudy steps in; c, which was started after b, is replaced too."""
+    """When b falls its understudy steps in; c, which was started after b, is replaced too."""
     children = [Worker.child_spec(name, name=name) for name in ("a", "b", "c")]
     print("start")
     app = await Supervisor.start_link(children, strategy=Strategy.REST_FOR_ONE, name="app")

@@ -1,4 +1,4 @@
-"""The endpoint: HTTP heads, origin check, static files, listener, drainer. Start with `endpoint.py`."""
+"""The endpoint: HTTP, origin check, static files, listener, drainer. See `endpoint.py`."""
 
 from channels.endpoint.endpoint import Endpoint
 

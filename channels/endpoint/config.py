@@ -63,7 +63,10 @@ def configure(
     limits: Limits,
     drain_timeout: float,
 ) -> EndpointConfig:
-    """Check the options. Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`."""
+    """Check the options.
+
+    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`.
+    """
     if not 0 <= port <= 65_535:
         raise ValueError(f"port={port!r}; expected 0 (any free one) to 65535")
     if engine not in ENGINES:

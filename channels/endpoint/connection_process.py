@@ -6,6 +6,7 @@ as a WebSocket; from then on it is a `Connection`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import structlog
@@ -107,29 +108,18 @@ async def _run_websocket(
         channel_supervisor=services.channel_supervisor,
         limits=config.limits,
     )
-    if config.engine == NEEDS_NURSERY:
-        async with trio.open_nursery() as nursery:
-            await _run_engine(config, connection, request, accepted, stream, nursery)
-            nursery.cancel_scope.cancel()
-    else:
-        await _run_engine(config, connection, request, accepted, stream, None)
-
-
-async def _run_engine(
-    config: EndpointConfig,
-    connection: Connection,
-    request: Request,
-    accepted: Accepted,
-    stream: trio.SocketStream,
-    nursery: trio.Nursery | None,
-) -> None:
-    engine = await load_engine(config.engine)(
+    accept = partial(
+        load_engine(config.engine),
         connection.make_outbox(stream),
         request,
-        nursery=nursery,
         max_message_size=config.limits.max_message_size,
     )
-    await connection.run(engine, accepted.socket_id)
+    if config.engine == NEEDS_NURSERY:
+        async with trio.open_nursery() as nursery:
+            await connection.run(await accept(nursery=nursery), accepted.socket_id)
+            nursery.cancel_scope.cancel()
+    else:
+        await connection.run(await accept(nursery=None), accepted.socket_id)
 
 
 def _peer_of(stream: trio.SocketStream) -> PeerData:

@@ -1,5 +1,6 @@
 """The drainer: started last and so stopped first, it sends all clients elsewhere before the node
-goes (Phoenix: `Phoenix.Socket.PoolDrainer`)."""
+goes (Phoenix: `Phoenix.Socket.PoolDrainer`).
+"""
 
 from __future__ import annotations
 

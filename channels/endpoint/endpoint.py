@@ -1,5 +1,5 @@
-"""`Endpoint`: what the outside reaches (Phoenix: `Phoenix.Endpoint`). One port for WebSockets, static
-files and `/health`.
+"""`Endpoint`: what the outside reaches (Phoenix: `Phoenix.Endpoint`). One port for WebSockets,
+static files and `/health`.
 
     Endpoint (one_for_one)
     ├── PubSub              if nobody else has started it

@@ -1,4 +1,4 @@
-"""PubSub: processes subscribe to topics, and a broadcast reaches every subscriber (`Phoenix.PubSub`).
+"""PubSub: processes subscribe to topics; a broadcast reaches every subscriber (`Phoenix.PubSub`).
 
 Start with `pubsub.py`; `adapter.py` holds the seams: what carries broadcasts to other nodes, and
 what is done with one here.

@@ -1,4 +1,5 @@
-"""The seams of PubSub: `Adapter` (how other nodes hear of a broadcast) and `Dispatcher` (what happens to one here).
+"""The seams of PubSub: `Adapter`, how other nodes hear of a broadcast, and `Dispatcher`, what
+happens to one here.
 
 Source: `Phoenix.PubSub.Adapter` and the dispatcher argument of `Phoenix.PubSub.broadcast/4`.
 """
@@ -32,8 +33,8 @@ class Subscription:
 Dispatcher: TypeAlias = Callable[[Iterable[Subscription], Pid | None, Any], None]
 """`dispatch(subscriptions, sender, message)`: delivers to all but those of `sender` (None: to all).
 
-Runs in the process that broadcasts, or in PubSub's own when a topic is large; then several times for one message, each
-time with a part of the subscriptions. It must not wait.
+Runs in the process that broadcasts, or in PubSub's own when a topic is large; then several times
+for one message, each time with a part of the subscriptions. It must not wait.
 """
 
 

@@ -47,7 +47,7 @@ class V1:
         self._decode = msgspec.json.Decoder(_Incoming).decode
         self._encode = msgspec.json.Encoder().encode
 
-    def decode(self, data: bytes | bytearray | memoryview, opcode: Opcode) -> Message:  # noqa: ARG002  # V1 ignores it
+    def decode(self, data: bytes | bytearray | memoryview, opcode: Opcode) -> Message:
         """Read one frame from a client; raises `MalformedFrameError`."""
         try:
             got = self._decode(data)

@@ -326,7 +326,7 @@ class Connection:
             )
 
     def _check_idleness(self) -> None:
-        """One timer per timeout, not one per frame: frames only leave the time at which they came."""
+        """One timer per timeout, not per frame: frames only leave the time at which they came."""
         limit, deadlines = self._limits.idle_timeout, self._process.node.deadlines
         if trio.current_time() - self._heard >= limit:
             self.close(CloseCode.PROTOCOL_ERROR, "idle timeout")
