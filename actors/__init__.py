@@ -40,7 +40,6 @@ from actors.exits import (
 )
 from actors.gen_server import GenServer
 from actors.kernel import (
-    ReceiveTimeoutError,
     Via,
     call,
     cast,
@@ -49,11 +48,11 @@ from actors.kernel import (
     is_alive,
     link,
     monitor,
-    receive,
     register,
     reply,
     self_pid,
     send,
+    set_label,
     spawn,
     spawn_link,
     spawn_monitor,
@@ -67,6 +66,7 @@ from actors.messages import Down, Exit
 from actors.node import Node, current_node, open_node, run
 from actors.pid import MonitorRef, Pid
 from actors.process_groups import GroupJoined, GroupLeft, GroupMonitor, ProcessGroups
+from actors.receive import ReceiveTimeoutError, receive
 from actors.registry import Keys, Registered, Registry, Unregistered, Updated
 from actors.registry_table import (
     ANY,
@@ -164,6 +164,7 @@ __all__ = (
     "run",
     "self_pid",
     "send",
+    "set_label",
     "spawn",
     "spawn_link",
     "spawn_monitor",

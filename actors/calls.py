@@ -16,7 +16,7 @@ from actors.exits import TIMEOUT
 from actors.pid import Pid
 from actors.waiter import Waiter
 
-__all__ = ("Call", "System")
+__all__ = ("Call", "ExitWaiter", "System")
 
 
 class Call(Waiter):
@@ -69,3 +69,25 @@ class System(Call):
     """
 
     __slots__ = ()
+
+
+class ExitWaiter(Waiter):
+    """A task that waits for the end of a process."""
+
+    __slots__ = ("joiners", "request", "server")
+
+    def __init__(self, server: Pid, request: Any, joiners: set[ExitWaiter]) -> None:
+        super().__init__()
+        self.server = server
+        self.request = request
+        self.joiners = joiners
+        joiners.add(self)
+
+    def finish(self) -> None:
+        """Leave the process's joiners too."""
+        self.joiners.discard(self)
+        super().finish()
+
+    def expire(self) -> None:
+        """The process is still there."""
+        self.fail(call_error(TIMEOUT, self.server, self.request))

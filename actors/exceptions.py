@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.exits import CALLING_SELF, NOPROC, TIMEOUT, CallFailed
+from actors.exits import CALLING_SELF, NOPROC, TIMEOUT, CallFailed, Crash
 
 __all__ = (
     "ActorsError",
@@ -23,6 +23,7 @@ __all__ = (
     "StartError",
     "StartIgnoredError",
     "call_error",
+    "reason_of",
 )
 
 
@@ -159,3 +160,18 @@ def call_error(reason: Any, server: Any, request: Any) -> CallError:
     if reason is CALLING_SELF:
         return CallingSelfError(reason, server, request)
     return ServerExitedError(reason, server, request)
+
+
+def reason_of(error: BaseException) -> Any:
+    """The exit reason of a process that lets `error` pass (P6, G22).
+
+    A group, from a nursery in the process, is one `Crash(group)`; a group of nothing but
+    `ProcessExit` is an exit, with the first one's reason.
+    """
+    if isinstance(error, ProcessExit):
+        return error.reason
+    if isinstance(error, CallError):
+        return error.exit_reason
+    if isinstance(error, BaseExceptionGroup) and error.split(ProcessExit)[1] is None:
+        return reason_of(error.exceptions[0])
+    return Crash(error)

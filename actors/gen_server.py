@@ -20,15 +20,15 @@ module is faster, and one server that everybody calls is a queue.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 from actors import reports
 from actors.calls import Call
 from actors.kernel import Name, call, cast, stop
-from actors.pid import Pid
+from actors.pid import MonitorRef, Pid
 from actors.process import Process
-from actors.server_loop import start_server
+from actors.server_start import start_monitored_server, start_server
 
 __all__ = ("GenServer", "UndefinedCallbackError")
 
@@ -129,6 +129,15 @@ class GenServer:
         return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=False)
 
     @classmethod
+    async def start_monitor(
+        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+    ) -> tuple[Pid, MonitorRef]:
+        """`start`, watched by the calling process from its first step; a failed start leaves no
+        `Down` (OTP: `gen_server:start_monitor/3`).
+        """
+        return await start_monitored_server(cls, args, kwargs, name=name, timeout=timeout)
+
+    @classmethod
     def child_spec(
         cls,
         *args: Any,
@@ -155,9 +164,16 @@ class GenServer:
     cast = staticmethod(cast)
     stop = staticmethod(stop)
 
-    def _receive(self, message: Any) -> Awaitable[Any]:
-        """Where a behaviour that stands on GenServer takes the messages of its own."""
-        return self.handle_info(message)
+    def _get_state(self) -> Any:
+        """What `introspection.get_state` and reports show. Behaviours on GenServer may say it."""
+        return {name: value for name, value in _attributes(self) if name != "_process"}
+
+    def _set_state(self, state: Any) -> None:
+        """The counterpart of `_get_state`."""
+        for name in self._get_state().keys() - state.keys():
+            delattr(self, name)
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def _undefined(self, callback: str, message: Any) -> UndefinedCallbackError:
         return UndefinedCallbackError(
@@ -167,3 +183,12 @@ class GenServer:
     def _bind(self, process: Process) -> Self:
         self._process = process
         return self
+
+
+def _attributes(server: GenServer) -> Iterator[tuple[str, Any]]:
+    yield from vars(server).items()
+    for base in type(server).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(server, name):
+                yield name, getattr(server, name)

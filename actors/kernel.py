@@ -10,12 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
 import attrs
-import trio
 
-from actors.calls import Call, System
-from actors.exceptions import ActorsError, NoProcessError, ProcessExit
+from actors.calls import Call
+from actors.exceptions import NoProcessError
 from actors.exits import NOPROC, NORMAL
-from actors.messages import Down
+from actors.messages import Down, Exit
 from actors.node import current_node
 from actors.pid import DEFAULT_CALL_TIMEOUT, Cast, MonitorRef, Pid
 from actors.process import Process, current_process
@@ -24,7 +23,6 @@ __all__ = (
     "Destination",
     "Name",
     "NameRegistry",
-    "ReceiveTimeoutError",
     "Via",
     "call",
     "cast",
@@ -33,11 +31,11 @@ __all__ = (
     "is_alive",
     "link",
     "monitor",
-    "receive",
     "register",
     "reply",
     "self_pid",
     "send",
+    "set_label",
     "spawn",
     "spawn_link",
     "spawn_monitor",
@@ -47,10 +45,6 @@ __all__ = (
     "unregister",
     "whereis",
 )
-
-
-class ReceiveTimeoutError(ActorsError, TimeoutError):
-    """No message that `receive` asked for arrived in time."""
 
 
 class NameRegistry(Protocol):
@@ -142,38 +136,10 @@ def trap_exit(flag: bool = True) -> bool:  # noqa: FBT001, FBT002  # as process_
     return before
 
 
-async def receive(
-    match: type | tuple[type, ...] | MonitorRef | Callable[[Any], bool] | None = None,
-    timeout: float | None = None,
-) -> Any:
-    """The oldest message that matches; the others stay where they are, in order (P4).
-
-    `match` is a type or several, a `MonitorRef` (its `Down`), a predicate, or None for any message.
-    `timeout` is in seconds; 0 looks once. Raises `ReceiveTimeoutError`, and `RuntimeError` if
-    called from another Trio task than the process's own.
-    """
+def set_label(label: str) -> None:
+    """Name the calling process for reports and pictures; any text, it need not be unique (P1)."""
     process = current_process()
-    if trio.lowlevel.current_task() is not process.task:
-        raise RuntimeError(
-            f"receive() belongs to the own task of {process.pid!r}, not to its helpers"
-        )
-    matches = _predicate(match)
-    timer = None
-    if timeout:
-        timer = process.node.deadlines.call_later(timeout, process.mailbox.wake)
-    try:
-        while True:
-            found, message = _take(process, matches)
-            if found:
-                return message
-            if timeout is not None and (timer is None or not timer.active):
-                raise ReceiveTimeoutError(
-                    f"{process.pid!r} received nothing that matches {match!r}"
-                )
-            await process.mailbox.wait()
-    finally:
-        if timer is not None:
-            timer.cancel()
+    process.label = process.pid.label = label
 
 
 # -- others --------------------------------------------------------------------------------------
@@ -219,7 +185,7 @@ def unlink(pid: Pid, *, flush: bool = False) -> None:
     """Undo `link`; `flush` also takes an `Exit` of it out of the mailbox."""
     pid.unlink()
     if flush:
-        _flush(lambda message: getattr(message, "pid", None) is pid)
+        _flush(lambda message: isinstance(message, Exit) and message.pid is pid)
 
 
 def monitor(destination: Destination) -> MonitorRef:
@@ -262,47 +228,13 @@ def _find(destination: Destination, request: Any) -> Pid:
 def _spawn(
     function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], label: str | None, *, link: bool
 ) -> Process:
-    name: str = label or getattr(function, "__name__", type(function).__name__)
+    name = label if label is not None else _name_of(function)
     return current_node().spawn(function, args, label=name, parent=current_process(), link=link)
 
 
-def _predicate(match: Any) -> Callable[[Any], bool] | None:
-    if match is None:
-        return None
-    if isinstance(match, MonitorRef):
-        return lambda message: isinstance(message, Down) and message.ref is match
-    if isinstance(match, type | tuple):
-        return lambda message: isinstance(message, match)
-    if callable(match):
-        return match  # type: ignore[no-any-return]  # a predicate
-    raise TypeError(
-        f"match must be a type, a tuple of types, a MonitorRef or a predicate; got {match!r}"
-    )
-
-
-def _take(process: Process, matches: Callable[[Any], bool] | None) -> tuple[bool, Any]:
-    queue = process.mailbox.queue
-    for index, message in enumerate(queue or ()):
-        if isinstance(message, System):
-            del queue[index]  # type: ignore[union-attr]  # it is what we walk through
-            _answer_system(message)
-            return _take(process, matches)
-        if matches is None or matches(message):
-            del queue[index]  # type: ignore[union-attr]  # as above
-            return True, message
-    return False, None
-
-
-def _answer_system(request: System) -> None:
-    """A plain process has no loop; it knows only how to end."""
-    if request.request[0] == "terminate":
-        raise ProcessExit(request.request[1])
-    request.fail_with(("unknown_system_msg", request.request))
+def _name_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _flush(matches: Callable[[Any], bool]) -> None:
-    queue = current_process().mailbox.queue
-    for index, message in enumerate(queue or ()):
-        if matches(message):
-            del queue[index]  # type: ignore[union-attr]  # it is what we walk through
-            return
+    current_process().mailbox.find(matches)

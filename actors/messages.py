@@ -6,9 +6,17 @@ from typing import Any
 
 import attrs
 
-from actors.pid import MonitorRef, Pid
+from actors.pid import MonitorRef, Pid, Reference
 
-__all__ = ("Down", "Exit")
+__all__ = ("Answer", "Down", "Exit")
+
+
+class Answer:
+    """The one message for which `ref` was made; `receive(ref)` takes it."""
+
+    __slots__ = ()
+
+    ref: Reference
 
 
 @attrs.frozen
@@ -20,7 +28,7 @@ class Exit:
 
 
 @attrs.frozen
-class Down:
+class Down(Answer):
     """A monitored process ended (OTP: `{'DOWN', Ref, process, Object, Reason}`).
 
     `object` is what was monitored: the pid, or the name when it was monitored by name.

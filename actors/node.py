@@ -1,8 +1,9 @@
-"""A node: one running instance of the runtime. It owns the root nursery, the process table, the
-names, the deadlines.
+"""A node: one running instance of the runtime, with its process table, names and deadlines.
 
 Several nodes can live in one OS process. Nothing outlives `async with open_node()`: leaving it ends
-the processes that the body started, newest first and in order, then whatever is left.
+the processes that the body started, newest first and in order, then whatever is left. That holds
+for every way of leaving, an exception, a cancellation from outside and Ctrl-C included: processes
+run in a nursery that is shielded from what surrounds the node.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextvars
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 import attrs
 import trio
@@ -19,8 +20,8 @@ import trio
 from actors import reports
 from actors.context import current
 from actors.deadlines import Deadlines
-from actors.exceptions import NameTakenError, NodeExitedError, call_error
-from actors.exits import KILLED, NOPROC, SHUTDOWN, Crash, is_orderly
+from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
+from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
 from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
 
@@ -64,6 +65,8 @@ class Node:
         self._zombies = 0
         self._exit_listeners: list[Callable[[Pid], None]] = []
         self._dead = _Dead(self)
+        self.interruption: BaseException | None = None
+        """`KeyboardInterrupt` or `SystemExit` of a process; raised when the node has ended."""
         # Processes start with the context of the node, not with that of whoever starts them.
         self._context = contextvars.Context()
         self.main = self._new_process("main", None, trap_exit=False)
@@ -98,8 +101,11 @@ class Node:
                 parent.link(process.pid)
             else:
                 process.parent = process.pid
-        self._context.run(self._nursery.start_soon, process.run, main, args, name=label)
+        self._start_task(label, process.run, main, args)
         return process
+
+    def _start_task(self, name: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        self._context.run(lambda: self._nursery.start_soon(function, *args, name=name))
 
     def _new_process(self, label: str, parent: Process | None, *, trap_exit: bool) -> Process:
         self._serial += 1
@@ -120,9 +126,10 @@ class Node:
         self._exit_listeners = [kept for kept in self._exit_listeners if kept != listener]
 
     def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
-        """Run `function` in a Trio task of its own that belongs to `owner`, which dies of what it raises.
+        """Run `function` in a Trio task of its own that belongs to `owner`.
 
-        It must end by itself soon after its owner has; the node waits for nobody.
+        If it raises, `owner` dies of that. It must end by itself soon after its owner has; the node
+        waits for nobody.
         """
 
         async def help_owner() -> None:
@@ -130,9 +137,13 @@ class Node:
             try:
                 await function()
             except Exception as error:
-                owner.begin_exit(Crash(error))
+                owner.begin_exit(reason_of(error))
+            except GeneratorExit:  # the interpreter ends
+                raise
+            except BaseException as error:
+                owner.begin_exit(owner.reason_of_escaped(error))
 
-        self._context.run(self._nursery.start_soon, help_owner, name=f"helper of {owner.pid!r}")
+        self._start_task(f"helper of {owner.pid!r}", help_owner)
 
     def forget(self, process: Process) -> None:
         """Part of the death procedure."""
@@ -143,7 +154,10 @@ class Node:
         self.processes.pop(pid, None)
         pid.target = self._dead
         for listener in self._exit_listeners:
-            listener(pid)
+            try:
+                listener(pid)
+            except Exception as error:  # it must not keep links and monitors from hearing of it
+                reports.listener_failed(listener, error)
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -181,23 +195,33 @@ class Node:
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit: dropped, as in OTP (P3)."""
 
+    def interrupt(self, error: BaseException) -> None:
+        """Ctrl-C or `sys.exit()` hit the code of a process: end the body, then all in order."""
+        if self.interruption is None:
+            self.interruption = error
+        self.main.cancel_scope.cancel()
+
     # -- the end ---------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """End what the body started, newest first, each in `shutdown_timeout`; then everything that
-        is left.
+        """End what has no parent but the body, newest first, then everything that is left.
+
+        Each has `shutdown_timeout` to end; its exit signal comes in its parent's name, so that a
+        server runs `terminate`.
         """
-        main = self.main.pid
-        started = [p for p in self.processes.values() if p.parent is main and p.pid is not main]
-        for process in reversed(started):
-            process.receive_exit(main, SHUTDOWN, linked=False)
-            with trio.move_on_after(self._shutdown_timeout):
+        main = self.main
+        roots = [p for p in self.processes.values() if p.parent in (main.pid, p.pid)]
+        for process in reversed(roots):
+            if process is not main:
+                process.receive_exit(process.parent, SHUTDOWN, linked=False)
+                with trio.move_on_after(self._shutdown_timeout):
+                    await process.wait_exited()
+        while len(self.processes) > 1:
+            rest = [p for p in self.processes.values() if p is not main]
+            for process in reversed(rest):
+                process.receive_exit(main.pid, KILL, linked=False)
+            for process in rest:
                 await process.wait_exited()
-        rest = [p for p in self.processes.values() if p is not self.main]
-        for process in reversed(rest):
-            process.begin_exit(KILLED)
-        for process in rest:
-            await process.wait_exited()
 
 
 class _Dead:
@@ -260,41 +284,68 @@ async def open_node(
     ended the main process (a linked process crashed, say).
     """
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        node = Node(name, nursery, kill_grace=kill_grace, shutdown_timeout=shutdown_timeout)
-        main = node.main
-        main.task = trio.lowlevel.current_task()
-        nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")
-        token = current.set(main)
-        try:
-            with main.cancel_scope:
-                yield node
-        except BaseException as error:  # raised again below, when the processes have ended
-            failure = error
-        reason = main.exit_reason  # before its children's orderly ends, which it is linked to
-        with trio.CancelScope(shield=True):
-            await node.stop()
-        current.reset(token)
-        main.silent = True
-        main.end(SHUTDOWN)
-        nursery.cancel_scope.cancel()
+    with trio.CancelScope() as surroundings:
+        async with trio.open_nursery() as outer:
+            nursery = await outer.start(_hold_nursery_open)
+            node = Node(name, nursery, kill_grace=kill_grace, shutdown_timeout=shutdown_timeout)
+            main = node.main
+            nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")
+            token = current.set(main)
+            try:
+                with main.cancel_scope:
+                    yield node
+            except BaseException as error:  # raised again below, when the processes have ended
+                failure = error
+            surroundings.shield = True  # from now on only a second Ctrl-C hurries the end
+            reason = main.exit_reason
+            try:
+                main.silent = True
+                main.begin_exit(SHUTDOWN)  # the links of what ends now do not concern the body
+                await node.stop()
+            except KeyboardInterrupt as error:
+                failure = error
+            finally:
+                current.reset(token)
+                main.end(SHUTDOWN)
+                nursery.cancel_scope.cancel()
+    failure = failure or node.interruption
+    if _is_exit(failure):
+        reason, failure = reason_of(failure), None
     if failure is not None:
         raise failure
-    if reason is not None:
+    if reason is not None and reason is not NORMAL:
         cause = reason.exception if isinstance(reason, Crash) else None
         raise NodeExitedError(reason) from cause
+
+
+def _is_exit(error: BaseException | None) -> TypeGuard[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(ProcessExit)[1] is None
+    return isinstance(error, ProcessExit)
+
+
+async def _hold_nursery_open(task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery for the processes that a cancellation around the node does not reach (K2)."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            task_status.started(nursery)
+            await trio.sleep_forever()
 
 
 def run(main: Callable[..., Awaitable[T]], *args: Any, name: str = "node", **options: Any) -> T:
     """Run `main(*args)` as the main process of a node, on Trio, and return its result.
 
-    `options` go to `trio.run` (`clock`, `instruments`, …).
+    `options` go to `trio.run` (`clock`, `instruments`, ...). Ctrl-C ends `main` at its next
+    checkpoint, then the node in order, and `KeyboardInterrupt` is raised; a second one hurries.
     """
 
     async def in_node() -> T:
         async with open_node(name):
             return await main(*args)
+        return cast("T", None)  # main said ProcessExit(NORMAL): there is no result
 
+    # Otherwise Ctrl-C could hit the kernel in the middle of a step.
+    options.setdefault("restrict_keyboard_interrupt_to_checkpoints", True)
     return trio.run(in_node, **options)
 
 

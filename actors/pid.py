@@ -14,13 +14,23 @@ from actors.context import current
 from actors.exceptions import NoNodeError, ProcessExit
 from actors.exits import NORMAL
 
-__all__ = ("DEFAULT_CALL_TIMEOUT", "Addressee", "MonitorRef", "Pid")
+__all__ = ("DEFAULT_CALL_TIMEOUT", "Addressee", "MonitorRef", "Pid", "Reference")
 
 DEFAULT_CALL_TIMEOUT = 5.0
 """Seconds that a call waits for its reply, as in OTP."""
 
 
-class MonitorRef:
+class Reference:
+    """Something for which one message comes, an `Answer`, and not before the reference was made."""
+
+    __slots__ = ("mark",)
+
+    def __init__(self) -> None:
+        self.mark: Any = None
+        """For the runtime: the answer stands behind this position of the mailbox."""
+
+
+class MonitorRef(Reference):
     """One monitor: `watcher` hears of the end of `object`, the pid or name that was asked for."""
 
     __slots__ = ("object", "pid", "watcher")
@@ -28,6 +38,7 @@ class MonitorRef:
     def __init__(self, watcher: Pid, pid: Pid | None, object: Any) -> None:  # OTP's word
         self.watcher = watcher
         self.pid = pid
+        self.mark = None
         self.object = object
 
     def __repr__(self) -> str:
@@ -47,6 +58,9 @@ class Addressee(Protocol):
         self, server: Pid, request: Any, timeout: float | None, name: Any
     ) -> Coroutine[Any, Any, Any]:
         """Ask and wait for the reply."""
+
+    def system(self, verb: tuple[Any, ...], timeout: float | None) -> Coroutine[Any, Any, Any]:
+        """Ask the loop rather than the user code, and wait for the answer."""
 
     def stop(self, server: Pid, reason: Any, timeout: float | None) -> Coroutine[Any, Any, None]:
         """Ask for an orderly end and wait for it."""

@@ -60,6 +60,9 @@ class ProcessNode(Protocol):
     def report_crash(self, process: Process, reason: Any) -> None:
         """A process ended for a reason that is not orderly."""
 
+    def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
+        """Run `function` in a Trio task that belongs to `owner`."""
+
     def report_zombie(self, process: Process) -> None:
         """A killed process does not unwind."""
 
@@ -91,6 +94,7 @@ class Process:
         "deliver",
         "exit_reason",
         "grace",
+        "has_loop",
         "joiners",
         "label",
         "links",
@@ -151,6 +155,8 @@ class Process:
         self.grace: _KillGrace | None = None
         self.start: Starting | None = None
         """The starter that waits until this process has initialised itself."""
+        self.has_loop = False
+        """Is there a behaviour that answers system messages?"""
         self.server: Any = None
         """The behaviour's instance, for introspection."""
         self.debug: Any = None
@@ -323,7 +329,7 @@ class Process:
     # -- links and monitors ----------------------------------------------------------------------
 
     def link(self, other: Pid) -> None:
-        """Link this process with `other`; the dead give an `Exit`, or raise, by `trap_exit` (L2)."""
+        """Link this process with `other`; the dead give an `Exit`, or raise, by `trap_exit`."""
         if other is self.pid:
             return
         if other.target.link_to(self.pid):

@@ -10,9 +10,19 @@ from typing import Any
 
 import structlog
 
-from actors.exits import BadReturn, Crash
+from actors.exits import Crash
 
-__all__ = ("dead_letter", "process_crashed", "server_crashed", "unexpected_message", "zombie")
+__all__ = (
+    "dead_letter",
+    "hook_failed",
+    "listener_failed",
+    "process_crashed",
+    "server_crashed",
+    "task_crashed",
+    "traced",
+    "unexpected_message",
+    "zombie",
+)
 
 _log = structlog.get_logger("actors")
 _LIMIT = 2_000  # characters of a state or message in a log line
@@ -29,17 +39,46 @@ def process_crashed(pid: Any, ancestors: Any, reason: Any) -> None:
     )
 
 
-def server_crashed(pid: Any, ancestors: Any, last: Any, state: Any, reason: Any) -> None:
-    """A GenServer ended for a reason that is not orderly; logged after `terminate` ran (G32)."""
+def server_crashed(process: Any, status: dict[str, Any]) -> None:
+    """A GenServer ended for a reason that is not orderly; logged after `terminate` ran (G32).
+
+    `status` is what `system.describe` made: state, message, reason, perhaps log and client.
+    """
+    facts = {field: shorten(status[field]) for field in ("log", "client") if field in status}
     _log.error(
         "GenServer terminating",
+        process=repr(process.pid),
+        last_message=shorten(status["message"]),
+        state=shorten(status["state"]),
+        reason=shorten(status["reason"]),
+        ancestors=[str(ancestor) for ancestor in process.ancestors],
+        exc_info=_exception(status["reason"]),
+        **facts,
+    )
+
+
+def task_crashed(pid: Any, job: Any, reason: Any) -> None:
+    """A task failed (T7): who, what it did, for whom, why."""
+    _log.error(
+        "Task terminating",
         process=repr(pid),
-        last_message=shorten(last),
-        state=shorten(state),
-        reason=repr(reason),
-        ancestors=[str(ancestor) for ancestor in ancestors],
+        function=shorten(job.function),
+        args=shorten(job.args),
+        callers=[str(caller) for caller in job.callers],
+        reason=shorten(reason),
         exc_info=_exception(reason),
     )
+
+
+def traced(pid: Any, event: Any) -> None:
+    """An event of a server that is traced (OTP: `sys:trace/2`)."""
+    peer = {} if event.peer is None else {"peer": repr(event.peer)}
+    _log.info("trace", process=repr(pid), kind=event.kind, message=shorten(event.message), **peer)
+
+
+def hook_failed(hook_id: Any, error: Exception) -> None:
+    """A debug hook raised and was removed."""
+    _log.warning("debug hook removed", hook=shorten(hook_id), exc_info=error)
 
 
 def unexpected_message(pid: Any, message: Any) -> None:
@@ -57,6 +96,11 @@ def dead_letter(pid: Any, message: Any) -> None:
     _log.debug("dead letter", process=repr(pid), message=shorten(message))
 
 
+def listener_failed(listener: Any, error: Exception) -> None:
+    """A death listener raised; it is kept, and the others are called."""
+    _log.error("death listener failed", listener=repr(listener), exc_info=error)
+
+
 def shorten(value: Any) -> str:
     """`repr`, cut; a `repr` that raises is told, because a report must not be lost."""
     try:
@@ -67,8 +111,4 @@ def shorten(value: Any) -> str:
 
 
 def _exception(reason: Any) -> BaseException | None:
-    if isinstance(reason, Crash):
-        return reason.exception
-    if isinstance(reason, BadReturn):
-        return None
-    return None
+    return reason.exception if isinstance(reason, Crash) else None

@@ -1,17 +1,22 @@
-"""System messages: what the loop of a server answers itself, whatever its user code does (OTP:
-`sys`, SY1–SY6).
+"""System messages: what the loop of a server answers itself, whatever its user code does.
+
+OTP: `sys`, SY1 to SY6. The verbs that ask are in `introspection`. System messages queue behind the
+others; a suspended server answers nothing else.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
-from actors.calls import System
+from actors.calls import Call, System
+from actors.debug import Debug
 from actors.exits import Crash
 from actors.messages import Exit
+from actors.pid import Cast
 from actors.process import Process
-from actors.results import Stop
+from actors.results import Continue, Stop
+from actors.selective import NOTHING
+from actors.server_timers import Fired
 
 __all__ = ("answer_system", "describe")
 
@@ -23,66 +28,135 @@ async def answer_system(process: Process, server: Any, request: System) -> Stop 
         case "terminate":
             return Stop(arguments[0])
         case "get_state":
-            request.resolve(server)
+            request.resolve(server._get_state())
         case "replace_state":
             _replace_state(server, request, arguments[0])
+        case "get_status":
+            request.resolve(_status(process, server, suspended=False))
         case "suspend":
             request.resolve(None)
             return await _suspended(process, server)
         case "resume":
             request.resolve(None)
         case _:
-            request.fail_with(("unknown_system_msg", verb))
+            _answer_debug(process, server, request)
     return None
 
 
-def describe(server: Any, message: Any, reason: Any) -> dict[str, Any]:
-    """What a report shows of a server; `format_status` may leave things out, and must not lose the
-    report (G31).
-    """
-    state = {name: value for name, value in vars(server).items() if name != "_process"}
-    status = {"state": state, "message": message, "reason": reason}
-    try:
-        formatted: dict[str, Any] = server.format_status(dict(status))
-    except Exception as error:
-        told = f"format_status raised {error!r}"
-        return status | {"state": told, "message": told}
-    return status | formatted
+async def _suspended(process: Process, server: Any) -> Stop | None:
+    """Answer only system messages and the parent's exit until resumed; the rest waits in order."""
+
+    def concerns_us(message: Any) -> bool:
+        return type(message) is System or (type(message) is Exit and message.pid is process.parent)
+
+    while True:
+        item = process.mailbox.find(concerns_us, memory="suspended")
+        if item is NOTHING:
+            await process.mailbox.wait()
+        elif isinstance(item, Exit):
+            return Stop(item.reason)
+        elif item.request[0] == "suspend":
+            item.resolve(None)
+        elif item.request[0] == "get_status":
+            item.resolve(_status(process, server, suspended=True))
+        else:
+            stop = await answer_system(process, server, item)
+            if stop is not None or item.request[0] == "resume":
+                return stop
 
 
 def _replace_state(server: Any, request: System, change: Any) -> None:
     try:
-        change(server)
+        state = change(server._get_state())
+        server._set_state(state)
     except Exception as error:
         request.fail_with(("callback_failed", Crash(error)))
     else:
-        request.resolve(server)
+        request.resolve(state)
 
 
-async def _suspended(process: Process, server: Any) -> Stop | None:
-    """Answer only system messages and the parent's exit until resumed; the rest waits in order
-    (SY2, G18).
+# -- debugging -----------------------------------------------------------------------------------
+
+
+def _answer_debug(process: Process, server: Any, request: System) -> None:
+    verb, *arguments = request.request
+    debug: Debug = process.debug or Debug(server._get_state)
+    match verb:
+        case "log":
+            debug.log(arguments[0])
+        case "get_log":
+            request.resolve(debug.logged())
+        case "statistics":
+            debug.count(on=arguments[0])
+        case "get_statistics":
+            request.resolve(debug.statistics())
+        case "trace":
+            debug.trace = process.pid if arguments[0] else None
+        case "install":
+            if not debug.install(*arguments):
+                request.fail_with(("already_installed", arguments[0]))
+        case "remove":
+            debug.remove(arguments[0])
+        case "no_debug":
+            process.debug = None
+            request.resolve(None)
+            return
+        case _:
+            request.fail_with(("unknown_system_msg", verb))
+    process.debug = None if debug.idle else debug
+    request.resolve(None)  # unless it has been answered
+
+
+# -- describing ----------------------------------------------------------------------------------
+
+
+def describe(process: Process, server: Any, message: Any, reason: Any) -> dict[str, Any]:
+    """What a report shows of a server: state, message, reason, log; and who had called, if anyone.
+
+    `format_status` may rewrite the first four, and must not lose the report (G31).
     """
-    held: deque[Any] = deque()
+    debug: Debug | None = process.debug
+    status = {"state": None, "message": _content(message), "reason": reason}
+    if debug is not None and debug.logged():
+        status["log"] = debug.logged()
+    status = _format(server, status)
+    if isinstance(message, Call):
+        status["client"] = message.caller
+    return status
+
+
+def _status(process: Process, server: Any, *, suspended: bool) -> dict[str, Any]:
+    """`get_status`: what is known of a server, its state as `format_status` shows it."""
+    debug: Debug | None = process.debug
+    return {
+        "pid": process.pid,
+        "module": type(server),
+        "status": "suspended" if suspended else "running",
+        "name": process.name,
+        "parent": process.parent,
+        "ancestors": process.ancestors,
+        "debug": {} if debug is None else dict(debug.options()),
+        "state": _format(server, {"state": None})["state"],
+    }
+
+
+def _format(server: Any, status: dict[str, Any]) -> dict[str, Any]:
     try:
-        while True:
-            if not process.mailbox.queue:
-                await process.mailbox.wait()
-                continue
-            item = process.mailbox.take()
-            if isinstance(item, System):
-                verb = item.request[0]
-                if verb == "suspend":
-                    item.resolve(None)
-                    continue
-                stop = await answer_system(process, server, item)
-                if stop is not None or verb == "resume":
-                    return stop
-            elif isinstance(item, Exit) and item.pid is process.parent:
-                return Stop(item.reason)
-            else:
-                held.append(item)
-    finally:
-        held.extend(process.mailbox.clear())
-        for item in held:
-            process.mailbox.put(item)
+        status["state"] = server._get_state()
+        formatted: dict[str, Any] = server.format_status(dict(status))
+        return status | formatted
+    except Exception as error:
+        told = f"format_status raised {error!r}"
+        return {field: value if field == "reason" else told for field, value in status.items()}
+
+
+def _content(item: Any) -> Any:
+    """The user's part of an item of the loop."""
+    match item:
+        case Call():
+            return item.request
+        case Cast() | Fired():
+            return item.message
+        case Continue():
+            return item.token
+    return item

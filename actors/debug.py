@@ -1,0 +1,165 @@
+"""The debugging state of one server: its event log, its counters, its hooks (OTP: `sys`, SY4, SY5).
+
+It exists only while somebody has asked for it, so a server that nobody looks at pays one test per
+message. Owner: the server's loop; it is changed by system messages only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from actors import reports
+from actors.calls import Call, System
+from actors.pid import Cast, Pid
+from actors.results import Continue
+from actors.server_timers import Fired
+
+__all__ = ("DEFAULT_LOG_SIZE", "DONE", "Debug", "DebugEvent", "DebugStatistics", "Hook")
+
+DEFAULT_LOG_SIZE = 10
+"""Events that `log` keeps."""
+
+
+class _Done:
+    def __repr__(self) -> str:
+        return "DONE"
+
+
+DONE: Final = _Done()
+"""What a hook returns to be removed."""
+
+
+@attrs.frozen
+class DebugEvent:
+    """One thing that a server did.
+
+    `kind` is "in" (a message was taken), "out" (a reply was given) or "continue". `peer` is who
+    called, or who got the reply.
+    """
+
+    kind: str
+    message: Any
+    peer: Pid | None = None
+
+
+@attrs.frozen
+class DebugStatistics:
+    """Since when, until when (UTC), and how many messages came in and replies went out."""
+
+    start_time: datetime
+    current_time: datetime
+    messages_in: int
+    messages_out: int
+
+
+Hook: TypeAlias = Callable[[Any, DebugEvent, Any], Any]
+"""`hook(its state, event, the server's state)`: its next state, or `DONE`. Runs in the server."""
+
+
+class Debug:
+    """What is recorded of one server."""
+
+    __slots__ = ("_hooks", "_log", "_messages_in", "_messages_out", "_started", "_state", "trace")
+
+    def __init__(self, state: Callable[[], Any]) -> None:
+        self._state = state
+        self.trace: Pid | None = None
+        """The server's pid while its events are written to the log of the program."""
+        self._log: deque[DebugEvent] | None = None
+        self._hooks: dict[Hashable, tuple[Hook, Any]] = {}  # id -> (hook, its state)
+        self._started: datetime | None = None
+        self._messages_in = 0
+        self._messages_out = 0
+
+    @property
+    def idle(self) -> bool:
+        """Is nothing recorded any more?"""
+        return not (self._log is not None or self._hooks or self._started or self.trace)
+
+    # -- what the loop tells ---------------------------------------------------------------------
+
+    def takes(self, item: Any) -> None:
+        """The loop is about to handle `item`."""
+        match item:
+            case System():
+                return
+            case Call():
+                event = DebugEvent("in", item.request, item.caller)
+            case Cast() | Fired():
+                event = DebugEvent("in", item.message)
+            case Continue():
+                event = DebugEvent("continue", item.token)
+            case _:
+                event = DebugEvent("in", item)
+        if event.kind == "in":
+            self._messages_in += 1
+        self._record(event)
+
+    def replied(self, call: Call) -> None:
+        """The callback that was given `call` has returned; if it was answered, that is an event."""
+        if call.done and call.error is None:
+            self._messages_out += 1
+            self._record(DebugEvent("out", call.value, call.caller))
+
+    def _record(self, event: DebugEvent) -> None:
+        if self._log is not None:
+            self._log.append(event)
+        if self.trace is not None:
+            reports.traced(self.trace, event)
+        for hook_id, (hook, hook_state) in list(self._hooks.items()):
+            try:
+                result = hook(hook_state, event, self._state())
+            except Exception as error:  # a hook must not harm what it looks at: it is removed
+                reports.hook_failed(hook_id, error)
+                result = DONE
+            if result is DONE:
+                self._hooks.pop(hook_id, None)
+            elif hook_id in self._hooks:
+                self._hooks[hook_id] = (hook, result)
+
+    # -- what system messages ask ----------------------------------------------------------------
+
+    def log(self, size: int | None) -> None:
+        """Keep the last `size` events; None: none."""
+        self._log = None if size is None else deque(self._log or (), maxlen=size)
+
+    def logged(self) -> list[DebugEvent]:
+        """The events that are kept, oldest first."""
+        return list(self._log or ())
+
+    def count(self, *, on: bool) -> None:
+        """Begin to count, from zero, or stop counting."""
+        self._started = datetime.now(UTC) if on else None
+        self._messages_in = self._messages_out = 0
+
+    def statistics(self) -> DebugStatistics | None:
+        """The counters; None if nobody has asked for them."""
+        if self._started is None:
+            return None
+        now = datetime.now(UTC)
+        return DebugStatistics(self._started, now, self._messages_in, self._messages_out)
+
+    def install(self, hook_id: Hashable, hook: Hook, state: Any) -> bool:
+        """Call `hook` at each event; False if the id is taken."""
+        if hook_id in self._hooks:
+            return False
+        self._hooks[hook_id] = (hook, state)
+        return True
+
+    def remove(self, hook_id: Hashable) -> None:
+        """Forget a hook."""
+        self._hooks.pop(hook_id, None)
+
+    def options(self) -> Mapping[str, Any]:
+        """What is on, for `get_status`."""
+        return {
+            "log": None if self._log is None else self.logged(),
+            "statistics": self.statistics(),
+            "trace": self.trace is not None,
+            "hooks": tuple(self._hooks),
+        }

@@ -1,0 +1,109 @@
+"""The one timer and the one idle limit of a server (G13).
+
+A `Timeout` is a message that comes when its time has passed, whatever else happens. An
+`IdleTimeout` is noticed by the loop, which finds nothing to read when it is woken. Owner: the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.deadlines import Timer
+from actors.exceptions import ProcessExit
+from actors.exits import BadReturn
+from actors.process import Process
+from actors.results import Continue, Hibernate, IdleTimeout, Timeout
+
+__all__ = ("Fired", "ServerTimers")
+
+
+class Fired:
+    """A timer has fired. It stands in the mailbox; by then it may have been replaced."""
+
+    __slots__ = ("message", "timer")
+
+    def __init__(self, message: Any, timer: Timer | None = None) -> None:
+        self.message = message
+        self.timer = timer
+
+
+class ServerTimers:
+    """What a server has asked for with `then`, as far as it takes time."""
+
+    __slots__ = ("idle", "idle_timer", "process", "timer")
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.timer: Timer | None = None
+        self.idle: IdleTimeout | None = None
+        """The idle limit that is in force until the next message."""
+        self.idle_timer: Timer | None = None
+
+    def begin(self, then: Any, server: Any) -> Any:
+        """Do what the last callback asked for; the item to handle before the mailbox, if any."""
+        kind = type(then)
+        if kind is Continue:
+            return then
+        if kind is Timeout:
+            return self._start_timer(then)
+        if kind is IdleTimeout:
+            return self._start_idle(then)
+        if kind is Hibernate:
+            server.hibernate()
+            return None
+        raise ProcessExit(BadReturn(then, "then"))
+
+    def is_current(self, fired: Fired) -> bool:
+        """False if the timer was cancelled or replaced when its message stood in the mailbox."""
+        if fired.timer is None:
+            return True
+        if fired.timer is not self.timer:
+            return False
+        self.timer = None
+        return True
+
+    def idle_expired(self) -> Fired | None:
+        """The loop was woken and there is nothing to read: that is the idle limit's message."""
+        limit = self.end_idle()
+        return None if limit is None else Fired(limit.message)
+
+    def end_idle(self) -> IdleTimeout | None:
+        """A message came; the limit that was in force."""
+        idle, self.idle = self.idle, None
+        if self.idle_timer is not None:
+            self.idle_timer.cancel()
+            self.idle_timer = None
+        return idle
+
+    def cancel(self) -> None:
+        """The server ends."""
+        self.end_idle()
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _start_timer(self, timeout: Timeout) -> Fired | None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if timeout.seconds is None:
+            return None
+        if timeout.seconds <= 0:
+            return Fired(timeout.message)
+        process = self.process
+
+        def fire() -> None:
+            process.deliver(Fired(timeout.message, timer))
+
+        self.timer = timer = process.node.deadlines.call_later(timeout.seconds, fire)
+        return None
+
+    def _start_idle(self, limit: IdleTimeout) -> Fired | None:
+        if self.process.mailbox.queue:
+            return None  # a message that waits already wins
+        if limit.seconds <= 0:
+            return Fired(limit.message)
+        self.idle = limit
+        self.idle_timer = self.process.node.deadlines.call_later(
+            limit.seconds, self.process.mailbox.wake
+        )
+        return None
