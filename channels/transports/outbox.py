@@ -34,6 +34,8 @@ DEFAULT_LIMIT = 1024 * 1024  # bytes
 _BATCH = 64 * 1024
 
 # What one read asks for. The buffer is allocated once there is something to read, and shrunk to it.
+# Measured: a small message costs 1.3 us to read with 4, 16 or 64 KiB and 25 us with 256 (a mapping
+# of its own); 200 KB cost 100, 40, 13 and 8 us.
 _RECEIVE_SIZE = 64 * 1024
 
 

@@ -15,10 +15,16 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from channels.endpoint.http import HttpConnection, HttpError
+from channels.endpoint.http import HttpConnection, HttpError, Request
 from channels.transports.frames import frame
 from channels.transports.outbox import Outbox
-from channels.transports.websocket import ENGINES, ConnectionClosed, check_upgrade, load_engine
+from channels.transports.websocket import (
+    ENGINES,
+    BadUpgradeError,
+    ConnectionClosed,
+    check_upgrade,
+    load_engine,
+)
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 1.0
@@ -28,15 +34,9 @@ async def echo(
     options: argparse.Namespace, nursery: trio.Nursery, stream: trio.SocketStream
 ) -> None:
     """Serve one connection until it ends."""
-    connection = HttpConnection(stream)
-    try:
-        request = await connection.read_head(timeout=HANDSHAKE_TIMEOUT)
-    except HttpError:
-        request = None
+    request = await read_upgrade(stream)
     if request is None:
-        await trio.aclose_forcefully(stream)
         return
-    check_upgrade(request)
     outbox = Outbox(stream, spawn=nursery.start_soon, limit=0)
     try:
         engine = await load_engine(options.engine)(
@@ -46,10 +46,11 @@ async def echo(
             max_message_size=options.max_message_size,
             deflate=options.deflate,
         )
+        del request  # it is of no use any more, but would be as much memory as the engine
         while True:
             messages = await engine.receive()
             if len(messages) == 1:
-                outbox.push(frame(messages[0][0], messages[0][1]))
+                outbox.push(frame(*messages[0]))
                 continue
             with outbox.corked():
                 for opcode, data in messages:
@@ -58,6 +59,20 @@ async def echo(
         pass
     finally:
         await outbox.close_after_flush(CLOSE_TIMEOUT)
+
+
+async def read_upgrade(stream: trio.SocketStream) -> Request | None:
+    """Read the request, or close the stream."""
+    connection = HttpConnection(stream)
+    try:
+        request = await connection.read_head(timeout=HANDSHAKE_TIMEOUT)
+        if request is not None:
+            check_upgrade(request)
+            return request
+    except (HttpError, BadUpgradeError, trio.BrokenResourceError):
+        pass
+    await trio.aclose_forcefully(stream)
+    return None
 
 
 async def main() -> None:
