@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from benchmarks.harness import report
 from benchmarks.harness.contest import Result
+from benchmarks.harness.machine import priority
 from benchmarks.harness.options import Options
 
-QUESTIONS = ("call", "cast", "spawn", "memory", "restart", "fanout", "echo", "connections", "idle")
+QUESTIONS = (
+    "call",
+    "cast",
+    "spawn",
+    "memory",
+    "restart",
+    "fanout",
+    "echo",
+    "connections",
+    "engines",
+    "idle",
+)
 
 
 def main() -> int:
@@ -36,19 +48,25 @@ def main() -> int:
         rounds=1 if arguments.quick else arguments.rounds,
         peers=not arguments.no_peers,
     )
-    os.nice(arguments.nice)
-    if not arguments.json:
-        print(report.machine())
-    results: list[Result] = []
-    for name in arguments.questions or QUESTIONS:
-        for result in import_module(f"benchmarks.{name}").ask(options):
-            results.append(result)
-            if not arguments.json:
-                print(f"\n{report.text(result)}", flush=True)
+    with priority(arguments.nice):
+        results = ask(arguments.questions or QUESTIONS, options, printing=not arguments.json)
     if arguments.json:
         json.dump(report.json_object(results), sys.stdout, indent=2)
         print()
     return 0
+
+
+def ask(questions: Sequence[str], options: Options, *, printing: bool) -> list[Result]:
+    """The answers to `questions`; each table is printed as soon as it is there."""
+    if printing:
+        print(report.machine())
+    results: list[Result] = []
+    for name in questions:
+        for result in import_module(f"benchmarks.{name}").ask(options):
+            results.append(result)
+            if printing:
+                print(f"\n{report.text(result)}", flush=True)
+    return results
 
 
 if __name__ == "__main__":

@@ -29,15 +29,21 @@ ACTOR_PEERS = (
 )
 
 RAW_SERVER = Program("raw non-blocking send", Role.LIMIT, in_house(f"{_PEERS}.raw_server"), "plain")
+ENGINES = ("trio-websocket", "wsproto", "websockets")
 BARE_ENGINES = tuple(
     Program(f"bare {engine}", Role.LIMIT, in_house(f"{_PEERS}.bare_engines", engine), "plain")
-    for engine in ("trio-websocket", "wsproto", "websockets")
+    for engine in ENGINES
 )
-OUR_SERVER = Program(
-    "understudy",
-    Role.OURS,
-    in_house("examples.chat", "--host", "127.0.0.1", "--port", "0"),
-    "phoenix",
+_CHAT = ("examples.chat", "--host", "127.0.0.1", "--port", "0")
+OUR_SERVER = Program("understudy", Role.OURS, in_house(*_CHAT), "phoenix")
+ENGINE_PAIRS = tuple(  # each bare engine, and the chat on it
+    (
+        bare,
+        Program(
+            f"understudy on {engine}", Role.OURS, in_house(*_CHAT, "--engine", engine), "phoenix"
+        ),
+    )
+    for bare, engine in zip(BARE_ENGINES, ENGINES, strict=True)
 )
 SERVER_PEERS = (
     Program("Node ws", Role.PEER, on_node("ws_server.mjs", ["ws"]), "plain"),

@@ -30,15 +30,17 @@ class NodeChannel(Channel):
         del payload
         if event != "ping":
             return None
-        gc.collect()
-        return Reply.ok(
-            {
-                "tasks": trio.lowlevel.current_statistics().tasks_living,
-                "processes": current_node().statistics().processes,
-                "files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
-                "objects": len(gc.get_objects()),
-            }
-        )
+        return Reply.ok(_counts())
+
+
+def _counts() -> dict[str, int]:
+    gc.collect()
+    return {
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
+        "processes": current_node().statistics().processes,
+        "files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
+        "objects": len(gc.get_objects()),
+    }
 
 
 class SoakSocket(ChatSocket):
