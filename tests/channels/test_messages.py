@@ -1,0 +1,47 @@
+"""The values of the protocol."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from channels.messages import Binary, Broadcast, Message, Reply
+
+
+def test_reply_ok_without_payload_responds_with_an_empty_object():
+    assert Reply.ok() == Reply("ok", {})
+
+
+def test_reply_error_without_payload_responds_with_an_empty_object():
+    assert Reply.error() == Reply("error", {})
+
+
+@pytest.mark.parametrize("payload", [None, 0, "", [], {"a": 1}, Binary(b"\x01")])
+def test_a_reply_responds_with_any_value_null_included(payload):
+    assert Reply.ok(payload).response == payload
+    assert Reply.error(payload).response == payload
+
+
+def test_two_replies_never_share_their_empty_object():
+    first = Reply.ok()
+    first.response["mine"] = 1
+    assert Reply.ok().response == {}
+
+
+def test_a_reply_may_have_a_status_of_its_own():
+    assert Reply("later", [1]).status == "later"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Message("1", "2", "t", "e", {}), Broadcast("t", "e", {}), Reply.ok(), Binary(b"")],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_cannot_be_changed(value):
+    with pytest.raises(AttributeError):
+        setattr(value, value.__struct_fields__[0], "other")
+
+
+def test_a_message_is_written_as_phoenix_array():
+    written = msgspec.json.encode(Message("1", None, "t", "e", {"a": 1}))
+    assert written == b'["1",null,"t","e",{"a":1}]'

@@ -1,0 +1,676 @@
+"""One connection's protocol, rule by rule (protocol reference 1.6 to 1.12); the names are the rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from channels.messages import Binary, Message
+from channels.multiplexer import (
+    Forward,
+    Join,
+    Leave,
+    Multiplexer,
+    Send,
+    SendReply,
+    StopChannel,
+    TopicInfo,
+    TopicState,
+)
+from channels.topics import TopicRouter
+
+ROUTES = TopicRouter({"room:*": "RoomChannel", "user:*": "UserChannel"})
+LOBBY = "room:lobby"
+
+
+def multiplexer(**options):
+    return Multiplexer(ROUTES.route, **options)
+
+
+def message(join_ref, ref, topic, event, payload=None):
+    return Message(join_ref, ref, topic, event, {} if payload is None else payload)
+
+
+def join(mux, topic=LOBBY, ref="1", join_ref="same"):
+    """Send a phx_join; return the key of the Join effect."""
+    sent = message(ref if join_ref == "same" else join_ref, ref, topic, "phx_join")
+    [effect] = mux.receive(sent)
+    assert isinstance(effect, Join)
+    return effect.key
+
+
+def joined(mux, topic=LOBBY, ref="1", channel="pid", join_ref="same"):
+    """Join a topic through to its reply; return the key."""
+    key = join(mux, topic, ref, join_ref)
+    assert mux.started(key, channel) == ()
+    [reply] = mux.joined(key, {})
+    assert reply.status == "ok"
+    return key
+
+
+def unmatched(ref, topic=LOBBY):
+    return SendReply(None, ref, topic, "error", {"reason": "unmatched topic"})
+
+
+def close(join_ref, topic=LOBBY):
+    return Send(Message(join_ref, join_ref, topic, "phx_close", {}))
+
+
+# -- 1.6 heartbeat
+
+
+@pytest.mark.parametrize("join_ref", [None, "1", ""])
+@pytest.mark.parametrize("payload", [{}, {"any": 1}, [1], None, Binary(b"x")])
+def test_a_heartbeat_is_answered_whatever_its_join_ref_and_payload(join_ref, payload):
+    mux = multiplexer()
+    sent = Message(join_ref, "9", "phoenix", "heartbeat", payload)
+    assert mux.receive(sent) == (SendReply(None, "9", "phoenix", "ok", {}),)
+
+
+def test_a_heartbeat_is_answered_while_a_join_is_pending():
+    mux = multiplexer()
+    join(mux)
+    [reply] = mux.receive(message(None, "2", "phoenix", "heartbeat"))
+    assert reply.status == "ok"
+
+
+def test_another_event_on_topic_phoenix_is_unmatched():
+    assert multiplexer().receive(message(None, "1", "phoenix", "x")) == (unmatched("1", "phoenix"),)
+
+
+def test_nobody_can_join_topic_phoenix_even_if_it_is_routed():
+    mux = Multiplexer[str, str](lambda topic: "Any")
+    assert mux.receive(message("1", "1", "phoenix", "phx_join")) == (unmatched("1", "phoenix"),)
+
+
+def test_a_heartbeat_event_on_a_joined_topic_is_an_ordinary_push():
+    mux = multiplexer()
+    joined(mux)
+    sent = message("1", "2", LOBBY, "heartbeat")
+    assert mux.receive(sent) == (Forward("pid", sent),)
+
+
+# -- 1.7 join
+
+
+def test_a_join_asks_for_a_channel_of_the_routed_class():
+    effects = multiplexer().receive(message("1", "1", "user:7", "phx_join", {"token": "x"}))
+    assert effects == (Join(1, "UserChannel", "user:7", "1", "1", {"token": "x"}),)
+
+
+def test_a_join_is_answered_with_join_ref_ref_and_response():
+    mux = multiplexer()
+    key = join(mux, ref="7", join_ref="3")
+    mux.started(key, "pid")
+    assert mux.joined(key, {"welcome": 1}) == (SendReply("3", "7", LOBBY, "ok", {"welcome": 1}),)
+
+
+def test_a_join_of_a_topic_without_route_is_unmatched_with_a_null_join_ref():
+    effects = multiplexer().receive(message("1", "1", "nope", "phx_join"))
+    assert effects == (unmatched("1", "nope"),)
+
+
+def test_a_refused_join_is_answered_with_the_channels_response_and_no_close():
+    mux = multiplexer()
+    key = join(mux)
+    mux.started(key, "pid")
+    refusal = SendReply("1", "1", LOBBY, "error", {"reason": "unauthorized"})
+    assert mux.refused(key, {"reason": "unauthorized"}) == (refusal,)
+    assert mux.exited(key, crashed=False) == ()
+    assert mux.topics() == ()
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+@pytest.mark.parametrize("crashed", [True, False])
+def test_a_process_that_dies_during_join_or_cannot_start_is_join_crashed(is_started, crashed):
+    mux = multiplexer()
+    key = join(mux)
+    if is_started:
+        mux.started(key, "pid")
+    crash = SendReply("1", "1", LOBBY, "error", {"reason": "join crashed"})
+    assert mux.exited(key, crashed=crashed) == (crash,)
+    assert mux.topics() == ()
+
+
+def test_a_topic_can_be_joined_again_after_a_refusal():
+    mux = multiplexer()
+    mux.refused(join(mux), {})
+    joined(mux, ref="2")
+
+
+def test_the_channels_own_join_ref_is_the_ref_when_the_join_had_none():
+    [effect] = multiplexer().receive(message(None, "5", LOBBY, "phx_join"))
+    assert effect.join_ref == "5"
+
+
+def test_the_table_keeps_the_raw_join_ref_for_reply_and_close():
+    mux = multiplexer()
+    key = join(mux, ref="5", join_ref=None)
+    mux.started(key, "pid")
+    assert mux.joined(key, {}) == (SendReply(None, "5", LOBBY, "ok", {}),)
+    assert mux.exited(key, crashed=False) == (close(None),)
+
+
+def test_a_pending_join_does_not_hold_up_other_topics():
+    mux = multiplexer()
+    join(mux, "room:slow", ref="1")
+    joined(mux, LOBBY, ref="2")
+    push = message("2", "3", LOBBY, "x")
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+def test_pushes_that_wait_for_a_join_are_forwarded_in_order_after_its_reply():
+    mux = multiplexer()
+    key = join(mux)
+    mux.started(key, "pid")
+    pushes = [message("1", "2", LOBBY, "a"), message(None, "3", LOBBY, "b")]
+    assert [mux.receive(push) for push in pushes] == [(), ()]
+    reply, *forwarded = mux.joined(key, {})
+    assert reply == SendReply("1", "1", LOBBY, "ok", {})
+    assert forwarded == [Forward("pid", push) for push in pushes]
+    assert mux.statistics().held == 0
+
+
+def test_pushes_that_wait_for_a_join_are_unmatched_after_its_refusal():
+    mux = multiplexer()
+    key = join(mux)
+    mux.receive(message("1", "2", LOBBY, "a"))
+    mux.receive(message("1", "3", LOBBY, "phx_leave"))
+    refusal, *others = mux.refused(key, {})
+    assert refusal == SendReply("1", "1", LOBBY, "error", {})
+    assert others == [unmatched("2"), SendReply("1", "3", LOBBY, "ok", {})]
+
+
+def test_pushes_that_wait_for_a_join_are_unmatched_after_its_crash():
+    mux = multiplexer()
+    key = join(mux)
+    mux.receive(message("1", "2", LOBBY, "a"))
+    assert mux.exited(key, crashed=True)[1:] == (unmatched("2"),)
+
+
+def test_a_leave_that_waits_for_a_join_is_handed_over_after_the_reply_and_the_topic_is_leaving():
+    mux = multiplexer()
+    key = join(mux)
+    mux.started(key, "pid")
+    leave = message("1", "2", LOBBY, "phx_leave")
+    mux.receive(leave)
+    assert mux.joined(key, {})[1:] == (Leave("pid", leave),)
+    assert mux.exited(key, crashed=False) == (close("1"),)
+
+
+def test_after_a_leave_that_waits_the_topic_answers_as_one_that_is_left():
+    mux = multiplexer()
+    join(mux)
+    mux.receive(message("1", "2", LOBBY, "phx_leave"))
+    assert mux.receive(message("1", "3", LOBBY, "a")) == (unmatched("3"),)
+    again = mux.receive(message("1", "4", LOBBY, "phx_leave"))
+    assert again == (SendReply("1", "4", LOBBY, "ok", {}),)
+
+
+def test_a_stale_message_does_not_wait_for_a_join():
+    mux = multiplexer()
+    key = join(mux, ref="5")
+    mux.started(key, "pid")
+    assert mux.receive(message("4", "6", LOBBY, "a")) == ()
+    assert len(mux.joined(key, {})) == 1
+
+
+def test_a_message_beyond_max_held_is_answered_join_pending_with_its_refs():
+    mux = multiplexer(max_held=2)
+    join(mux)
+    for ref in ("2", "3"):
+        assert mux.receive(message("1", ref, LOBBY, "a")) == ()
+    refusal = SendReply("1", "4", LOBBY, "error", {"reason": "join pending"})
+    assert mux.receive(message("1", "4", LOBBY, "a")) == (refusal,)
+
+
+def test_a_leave_waits_even_beyond_max_held():
+    mux = multiplexer(max_held=0)
+    key = join(mux)
+    mux.started(key, "pid")
+    leave = message("1", "2", LOBBY, "phx_leave")
+    assert mux.receive(leave) == ()
+    assert mux.joined(key, {})[1:] == (Leave("pid", leave),)
+
+
+def test_a_join_that_answers_before_its_process_is_known_is_the_shells_mistake():
+    mux = multiplexer()
+    key = join(mux)
+    with pytest.raises(RuntimeError, match=r"joined\(1\) on 'room:lobby' without started"):
+        mux.joined(key, {})
+
+
+# -- 1.7, step 3: the limit
+
+
+def test_a_join_beyond_max_channels_is_refused_with_its_join_ref():
+    mux = multiplexer(max_channels=2)
+    joined(mux, "room:1", ref="1")
+    join(mux, "room:2", ref="2")  # a pending join counts
+    refusal = SendReply("3", "3", "room:3", "error", {"reason": "too many channels joined"})
+    assert mux.receive(message("3", "3", "room:3", "phx_join")) == (refusal,)
+
+
+def test_a_hundred_channels_are_allowed_unless_configured():
+    mux = multiplexer()
+    for number in range(100):
+        joined(mux, f"room:{number}", ref=str(number))
+    [refusal] = mux.receive(message("x", "x", "room:100", "phx_join"))
+    assert refusal.response == {"reason": "too many channels joined"}
+
+
+@pytest.mark.parametrize("no_limit", [0, None])
+def test_zero_or_none_is_no_limit(no_limit):
+    mux = multiplexer(max_channels=no_limit)
+    for number in range(150):
+        joined(mux, f"room:{number}", ref=str(number))
+    assert len(mux.topics()) == 150
+
+
+def test_a_topic_without_route_is_unmatched_even_when_the_table_is_full():
+    mux = multiplexer(max_channels=1)
+    joined(mux)
+    assert mux.receive(message("2", "2", "nope", "phx_join")) == (unmatched("2", "nope"),)
+
+
+def test_an_exit_frees_a_place():
+    mux = multiplexer(max_channels=1)
+    mux.exited(joined(mux), crashed=True)
+    joined(mux, "room:2")
+
+
+def test_a_duplicate_join_needs_no_place_of_its_own():
+    mux = multiplexer(max_channels=1)
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    [effect] = mux.exited(old, crashed=False)
+    assert isinstance(effect, Join)
+
+
+@pytest.mark.parametrize("options", [{"max_channels": -1}, {"max_held": -1}])
+def test_a_negative_limit_is_refused(options):
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        multiplexer(**options)
+
+
+# -- 1.8 events on joined topics
+
+
+def test_a_push_with_the_current_join_ref_goes_to_the_channel():
+    mux = multiplexer()
+    joined(mux)
+    push = message("1", "2", LOBBY, "new_msg", {"body": "hi"})
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+def test_a_push_with_a_null_join_ref_goes_to_the_channel():
+    mux = multiplexer()
+    joined(mux)
+    push = message(None, "2", LOBBY, "new_msg")
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+@pytest.mark.parametrize("join_ref", ["0", "", "11", 1])
+def test_a_push_with_a_stale_join_ref_is_dropped(join_ref):
+    mux = multiplexer()
+    joined(mux)
+    assert mux.receive(message(join_ref, "2", LOBBY, "new_msg")) == ()
+
+
+@pytest.mark.parametrize("join_ref", [None, "1", "anything"])
+def test_nothing_is_stale_for_a_join_that_had_no_join_ref(join_ref):
+    mux = multiplexer()
+    joined(mux, join_ref=None)
+    push = message(join_ref, "2", LOBBY, "new_msg")
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+@pytest.mark.parametrize("event", ["phx_reply", "phx_close", "phx_error", ""])
+def test_reserved_events_of_the_server_reach_the_channel(event):
+    mux = multiplexer()
+    joined(mux)
+    push = message("1", "2", LOBBY, event)
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+def test_a_push_without_ref_goes_to_the_channel():
+    mux = multiplexer()
+    joined(mux)
+    push = message("1", None, LOBBY, "typing")
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+# -- 1.9 leave
+
+
+@pytest.mark.parametrize("join_ref", ["1", None])
+def test_a_leave_with_the_current_or_a_null_join_ref_goes_to_the_channel(join_ref):
+    mux = multiplexer()
+    joined(mux)
+    leave = message(join_ref, "4", LOBBY, "phx_leave")
+    assert mux.receive(leave) == (Leave("pid", leave),)
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_after_a_leave_the_exit_is_a_close_with_the_stored_join_ref(crashed):
+    mux = multiplexer()
+    key = joined(mux)
+    mux.receive(message(None, "4", LOBBY, "phx_leave"))
+    assert mux.exited(key, crashed=crashed) == (close("1"),)
+
+
+def test_a_leave_with_a_stale_join_ref_is_ignored():
+    mux = multiplexer()
+    joined(mux, ref="5")
+    assert mux.receive(message("4", "6", LOBBY, "phx_leave")) == ()
+    push = message("5", "7", LOBBY, "x")
+    assert mux.receive(push) == (Forward("pid", push),)
+
+
+def test_a_leave_of_a_topic_that_is_not_joined_is_ok_with_its_own_refs():
+    effects = multiplexer().receive(message("1", "4", LOBBY, "phx_leave"))
+    assert effects == (SendReply("1", "4", LOBBY, "ok", {}),)
+
+
+def test_an_event_on_a_leaving_topic_is_unmatched():
+    mux = multiplexer()
+    joined(mux)
+    mux.receive(message("1", "4", LOBBY, "phx_leave"))
+    assert mux.receive(message("1", "5", LOBBY, "x")) == (unmatched("5"),)
+
+
+def test_a_second_leave_of_a_leaving_topic_is_ok():
+    mux = multiplexer()
+    joined(mux)
+    mux.receive(message("1", "4", LOBBY, "phx_leave"))
+    effects = mux.receive(message("1", "5", LOBBY, "phx_leave"))
+    assert effects == (SendReply("1", "5", LOBBY, "ok", {}),)
+
+
+def test_a_leave_of_one_topic_does_not_touch_another():
+    mux = multiplexer()
+    joined(mux, "room:1", ref="1", channel="one")
+    joined(mux, "room:2", ref="2", channel="two")
+    mux.receive(message("1", "3", "room:1", "phx_leave"))
+    push = message("2", "4", "room:2", "x")
+    assert mux.receive(push) == (Forward("two", push),)
+
+
+# -- 1.10 duplicate join
+
+
+def test_a_duplicate_join_first_stops_the_old_channel():
+    mux = multiplexer()
+    joined(mux)
+    effects = mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert effects == (StopChannel("pid", "duplicate_join"),)
+
+
+def test_a_join_that_repeats_the_current_join_ref_is_a_duplicate_join_too():
+    mux = multiplexer()
+    joined(mux)
+    effects = mux.receive(message("1", "1", LOBBY, "phx_join"))
+    assert effects == (StopChannel("pid", "duplicate_join"),)
+
+
+def test_the_new_channel_is_started_only_when_the_old_one_is_dead():
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join", {"again": True}))
+    [effect] = mux.exited(old, crashed=True)
+    assert effect == Join(2, "RoomChannel", LOBBY, "2", "2", {"again": True})
+
+
+@pytest.mark.parametrize("how", ["accepted", "refused", "crashed"])
+def test_the_reply_of_the_new_join_comes_before_the_close_of_the_old(how):
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    [new] = mux.exited(old, crashed=False)
+    mux.started(new.key, "new pid")
+    if how == "accepted":
+        reply, *others = mux.joined(new.key, {})
+    elif how == "refused":
+        reply, *others = mux.refused(new.key, {})
+    else:
+        reply, *others = mux.exited(new.key, crashed=True)
+    assert (reply.join_ref, reply.ref) == ("2", "2")
+    assert others == [close("1")]
+
+
+def test_the_close_of_the_old_comes_before_pushes_that_waited_for_the_new():
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    push = message("2", "3", LOBBY, "x")
+    assert mux.receive(push) == ()
+    [new] = mux.exited(old, crashed=False)
+    mux.started(new.key, "new pid")
+    assert mux.joined(new.key, {})[1:] == (close("1"), Forward("new pid", push))
+
+
+def test_pushes_of_the_old_join_are_stale_from_the_duplicate_join_on():
+    mux = multiplexer()
+    joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert mux.receive(message("1", "3", LOBBY, "x")) == ()
+    assert mux.receive(message("1", "4", LOBBY, "phx_leave")) == ()
+
+
+def test_a_join_of_a_leaving_topic_is_a_duplicate_join():
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("1", "2", LOBBY, "phx_leave"))
+    effects = mux.receive(message("3", "3", LOBBY, "phx_join"))
+    assert effects == (StopChannel("pid", "duplicate_join"),)
+    [new] = mux.exited(old, crashed=False)
+    mux.started(new.key, "new pid")
+    assert mux.joined(new.key, {}) == (SendReply("3", "3", LOBBY, "ok", {}), close("1"))
+
+
+def test_a_client_that_rejoins_before_the_answer_gets_neither_reply_nor_close_of_the_old_attempt():
+    mux = multiplexer()
+    old = join(mux)
+    mux.started(old, "pid")
+    effects = mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert effects == (StopChannel("pid", "duplicate_join"),)
+    assert mux.joined(old, {}) == ()
+    [new] = mux.exited(old, crashed=False)
+    mux.started(new.key, "new pid")
+    assert mux.joined(new.key, {}) == (SendReply("2", "2", LOBBY, "ok", {}),)
+
+
+def test_an_old_attempt_that_refuses_after_it_was_superseded_still_has_to_die_first():
+    mux = multiplexer()
+    old = join(mux)
+    mux.started(old, "pid")
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert mux.refused(old, {"reason": "no"}) == ()
+    [new] = mux.exited(old, crashed=False)
+    assert isinstance(new, Join)
+
+
+def test_an_old_attempt_whose_process_is_not_known_yet_is_stopped_when_it_is():
+    mux = multiplexer()
+    old = join(mux)
+    assert mux.receive(message("2", "2", LOBBY, "phx_join")) == ()
+    assert mux.started(old, "pid") == (StopChannel("pid", "duplicate_join"),)
+
+
+def test_what_waited_for_a_superseded_attempt_is_answered_as_after_a_refusal():
+    mux = multiplexer()
+    old = join(mux)
+    mux.started(old, "pid")
+    mux.receive(message("1", "2", LOBBY, "x"))
+    mux.receive(message("1", "3", LOBBY, "phx_leave"))  # the client timed out
+    effects = mux.receive(message("4", "4", LOBBY, "phx_join"))
+    answers = (unmatched("2"), SendReply("1", "3", LOBBY, "ok", {}))
+    assert effects == (StopChannel("pid", "duplicate_join"), *answers)
+
+
+def test_a_third_join_takes_the_place_of_one_that_still_waits_and_inherits_its_close():
+    mux = multiplexer()
+    first = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    mux.receive(message("2", "3", LOBBY, "x"))
+    assert mux.receive(message("4", "4", LOBBY, "phx_join")) == (unmatched("3"),)
+    [third] = mux.exited(first, crashed=False)
+    assert (third.join_ref, third.ref) == ("4", "4")
+    mux.started(third.key, "third pid")
+    assert mux.joined(third.key, {}) == (SendReply("4", "4", LOBBY, "ok", {}), close("1"))
+
+
+def test_a_third_join_inherits_the_close_from_an_attempt_that_was_begun():
+    mux = multiplexer()
+    first = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    [second] = mux.exited(first, crashed=False)
+    mux.started(second.key, "second pid")
+    effects = mux.receive(message("3", "3", LOBBY, "phx_join"))
+    assert effects == (StopChannel("second pid", "duplicate_join"),)
+    [third] = mux.exited(second.key, crashed=False)
+    mux.started(third.key, "third pid")
+    assert mux.joined(third.key, {}) == (SendReply("3", "3", LOBBY, "ok", {}), close("1"))
+
+
+def test_the_exit_of_an_old_channel_does_not_touch_the_new_one():
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    [new] = mux.exited(old, crashed=True)
+    mux.started(new.key, "new pid")
+    mux.joined(new.key, {})
+    assert mux.exited(old, crashed=True) == ()
+    push = message("2", "3", LOBBY, "x")
+    assert mux.receive(push) == (Forward("new pid", push),)
+
+
+# -- 1.11 close and error
+
+
+def test_an_orderly_exit_is_a_close_with_ref_equal_to_join_ref():
+    mux = multiplexer()
+    assert mux.exited(joined(mux), crashed=False) == (close("1"),)
+
+
+def test_a_crash_is_an_error_with_reason_channel_crash():
+    mux = multiplexer()
+    error = Message("1", "1", LOBBY, "phx_error", {"reason": "channel_crash"})
+    assert mux.exited(joined(mux), crashed=True) == (Send(error),)
+
+
+def test_a_topic_can_be_joined_again_after_a_crash():
+    mux = multiplexer()
+    mux.exited(joined(mux), crashed=True)
+    joined(mux, ref="2", channel="new pid")
+    push = message("2", "3", LOBBY, "x")
+    assert mux.receive(push) == (Forward("new pid", push),)
+
+
+def test_the_end_of_one_channel_does_not_touch_another():
+    mux = multiplexer()
+    one = joined(mux, "room:1", ref="1", channel="one")
+    joined(mux, "room:2", ref="2", channel="two")
+    mux.exited(one, crashed=True)
+    push = message("2", "3", "room:2", "x")
+    assert mux.receive(push) == (Forward("two", push),)
+
+
+@pytest.mark.parametrize("reason", ["closed", "draining"])
+def test_the_end_of_the_connection_stops_every_channel(reason):
+    mux = multiplexer()
+    joined(mux, "room:1", channel="one")
+    joined(mux, "room:2", channel="two")
+    mux.receive(message("1", "3", "room:2", "phx_leave"))
+    mux.started(join(mux, "room:3"), "three")
+    stops = {(effect.channel, effect.reason) for effect in mux.closed(reason)}
+    assert stops == {("one", reason), ("two", reason), ("three", reason)}
+
+
+def test_a_superseded_channel_is_not_stopped_twice():
+    mux = multiplexer()
+    joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert mux.closed() == ()
+
+
+def test_a_channel_that_starts_after_the_end_of_the_connection_is_stopped():
+    mux = multiplexer()
+    key = join(mux)
+    assert mux.closed("draining") == ()
+    assert mux.started(key, "pid") == (StopChannel("pid", "draining"),)
+
+
+def test_nothing_is_sent_after_the_end_of_the_connection():
+    mux = multiplexer()
+    one, two = joined(mux, "room:1"), join(mux, "room:2")
+    mux.started(two, "two")
+    mux.closed()
+    assert mux.exited(one, crashed=True) == ()
+    assert mux.joined(two, {}) == ()
+    assert mux.receive(message(None, "9", "phoenix", "heartbeat")) == ()
+    assert mux.receive(message("1", "1", LOBBY, "phx_join")) == ()
+    assert mux.closed() == ()
+
+
+# -- 1.12 topics that are not joined
+
+
+def test_an_event_on_a_topic_that_is_not_joined_is_unmatched_with_a_null_join_ref():
+    assert multiplexer().receive(message("1", "3", "nope", "x")) == (unmatched("3", "nope"),)
+
+
+def test_an_event_after_a_close_is_unmatched():
+    mux = multiplexer()
+    mux.exited(joined(mux), crashed=False)
+    assert mux.receive(message("1", "3", LOBBY, "x")) == (unmatched("3"),)
+
+
+def test_an_empty_topic_is_a_topic_like_any_other():
+    assert multiplexer().receive(message("1", "1", "", "phx_join")) == (unmatched("1", ""),)
+
+
+def test_whatever_concerns_a_key_that_never_was_or_is_gone_is_ignored():
+    mux = multiplexer()
+    gone = joined(mux)
+    mux.exited(gone, crashed=False)
+    for key in (gone, 99):
+        assert mux.started(key, "pid") == ()
+        assert mux.joined(key, {}) == ()
+        assert mux.refused(key, {}) == ()
+        assert mux.exited(key, crashed=True) == ()
+
+
+def test_a_second_answer_to_a_join_is_ignored():
+    mux = multiplexer()
+    key = joined(mux)
+    assert mux.joined(key, {}) == ()
+    assert mux.refused(key, {}) == ()
+
+
+# -- introspection
+
+
+def test_topics_tell_state_join_ref_channel_and_what_is_held():
+    mux = multiplexer()
+    joined(mux, "room:1", ref="1", channel="one")
+    join(mux, "room:2", ref="2")
+    mux.receive(message("2", "3", "room:2", "x"))
+    assert mux.topics() == (
+        TopicInfo("room:1", TopicState.JOINED, "1", "one", 0),
+        TopicInfo("room:2", TopicState.JOINING, "2", None, 1),
+    )
+    assert repr(mux) == "<Multiplexer room:1=joined room:2=joining>"
+
+
+def test_statistics_count_what_was_answered_without_a_channel():
+    mux = multiplexer(max_channels=1, max_held=1)
+    join(mux)
+    mux.receive(message("1", "2", LOBBY, "x"))  # held
+    mux.receive(message("1", "3", LOBBY, "x"))  # refused
+    mux.receive(message("0", "4", LOBBY, "x"))  # stale
+    mux.receive(message("5", "5", "room:2", "phx_join"))  # refused
+    mux.receive(message("5", "6", "nope", "x"))  # unmatched
+    mux.receive(message(None, "7", "phoenix", "heartbeat"))
+    statistics = mux.statistics()
+    assert (statistics.topics, statistics.held, statistics.heartbeats) == (1, 1, 1)
+    assert (statistics.stale, statistics.unmatched, statistics.refused) == (1, 1, 2)
