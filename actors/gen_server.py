@@ -20,7 +20,7 @@ module is faster, and one server that everybody calls is a queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar, Self
 
 from actors import reports
@@ -163,6 +163,10 @@ class GenServer:
     call = staticmethod(call)
     cast = staticmethod(cast)
     stop = staticmethod(stop)
+
+    def _receive(self, message: Any) -> Awaitable[Any]:
+        """Where a behaviour that stands on GenServer takes the messages of its own."""
+        return self.handle_info(message)
 
     def _get_state(self) -> Any:
         """What `introspection.get_state` and reports show. Behaviours on GenServer may say it."""

@@ -56,6 +56,7 @@ class Server(Protocol):
     hibernate: Callable[[], None]
     format_status: Callable[[dict[str, Any]], dict[str, Any]]
     _process: Process
+    _receive: Callable[[Any], Awaitable[Any]]
     _get_state: Callable[[], Any]
     _set_state: Callable[[Any], None]
     _bind: Callable[[Process], Any]
@@ -165,7 +166,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                     if timers is None or not timers.is_current(item):
                         continue
                     item = item.message
-                result = await server.handle_info(item)
+                result = await server._receive(item)
                 callback = "handle_info"
             if result is not None:
                 then, stop = _interpret(result, callback)
