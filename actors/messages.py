@@ -6,17 +6,9 @@ from typing import Any
 
 import attrs
 
-from actors.pid import MonitorRef, Pid, Reference
+from actors.pid import Answer, MonitorRef, Pid
 
-__all__ = ("Answer", "Down", "Exit")
-
-
-class Answer:
-    """The one message for which `ref` was made; `receive(ref)` takes it."""
-
-    __slots__ = ()
-
-    ref: Reference
+__all__ = ("Down", "Exit")
 
 
 @attrs.frozen

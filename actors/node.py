@@ -289,8 +289,8 @@ async def open_node(
             nursery = await outer.start(_hold_nursery_open)
             node = Node(name, nursery, kill_grace=kill_grace, shutdown_timeout=shutdown_timeout)
             main = node.main
-            nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")
             token = current.set(main)
+            nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")  # runs as main
             try:
                 with main.cancel_scope:
                     yield node
@@ -351,7 +351,8 @@ def run(main: Callable[..., Awaitable[T]], *args: Any, name: str = "node", **opt
 
 def current_node() -> Node:
     """The node whose process is running. Raises `NoNodeError` outside one."""
-    return cast("Node", current_process().node)
+    process = current.get(None) or current_process()  # a zombie too may ask
+    return cast("Node", process.node)
 
 
 def _stack(task: trio.lowlevel.Task | None) -> str:

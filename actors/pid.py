@@ -14,7 +14,7 @@ from actors.context import current
 from actors.exceptions import NoNodeError, ProcessExit
 from actors.exits import NORMAL
 
-__all__ = ("DEFAULT_CALL_TIMEOUT", "Addressee", "MonitorRef", "Pid", "Reference")
+__all__ = ("DEFAULT_CALL_TIMEOUT", "Addressee", "Answer", "MonitorRef", "Pid", "Reference")
 
 DEFAULT_CALL_TIMEOUT = 5.0
 """Seconds that a call waits for its reply, as in OTP."""
@@ -28,6 +28,18 @@ class Reference:
     def __init__(self) -> None:
         self.mark: Any = None
         """For the runtime: the answer stands behind this position of the mailbox."""
+
+    def is_answered_by(self, message: Any) -> bool:
+        """Is `message` the answer?"""
+        return isinstance(message, Answer) and message.ref is self
+
+
+class Answer:
+    """The one message for which `ref` was made; `receive(ref)` takes it."""
+
+    __slots__ = ()
+
+    ref: Reference
 
 
 class MonitorRef(Reference):

@@ -22,7 +22,7 @@ from trio.lowlevel import current_task
 
 from actors.calls import Call, ExitWaiter, System
 from actors.context import current
-from actors.deadlines import Deadlines, Timer
+from actors.deadlines import Deadlines
 from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
 from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
 from actors.mailbox import Mailbox
@@ -71,6 +71,13 @@ class ProcessNode(Protocol):
 
     def interrupt(self, error: BaseException) -> None:
         """`KeyboardInterrupt` or `SystemExit` was raised in a process: end the node."""
+
+
+class Cancellable(Protocol):
+    """A timer that ends with a process."""
+
+    def cancel(self) -> float | None:
+        """Do not fire."""
 
 
 class Starting(Protocol):
@@ -150,7 +157,7 @@ class Process:
         self.pending: set[Call] = _NO_CALLS
         """Requests to this process that have no reply yet."""
         self.joiners: set[ExitWaiter] | None = None
-        self.timers: set[Timer] | None = None
+        self.timers: set[Cancellable] | None = None
         """Timers that send to this process and end with it."""
         self.grace: _KillGrace | None = None
         self.start: Starting | None = None

@@ -14,7 +14,6 @@ import trio
 
 from actors.calls import System
 from actors.exceptions import ActorsError, ProcessExit
-from actors.messages import Answer
 from actors.pid import Reference
 from actors.process import Process, current_process
 from actors.selective import NOTHING, Mark
@@ -105,7 +104,7 @@ def _predicate(match: Match) -> Callable[[Any], bool]:
     if match is None:
         return _anything
     if isinstance(match, Reference):
-        return lambda message: isinstance(message, Answer) and message.ref is match
+        return match.is_answered_by
     if isinstance(match, type | tuple):
         return lambda message: isinstance(message, match)
     if callable(match):

@@ -19,6 +19,7 @@ __all__ = (
     "process_crashed",
     "server_crashed",
     "task_crashed",
+    "timer_failed",
     "traced",
     "unexpected_message",
     "zombie",
@@ -74,6 +75,11 @@ def traced(pid: Any, event: Any) -> None:
     """An event of a server that is traced (OTP: `sys:trace/2`)."""
     peer = {} if event.peer is None else {"peer": repr(event.peer)}
     _log.info("trace", process=repr(pid), kind=event.kind, message=shorten(event.message), **peer)
+
+
+def timer_failed(destination: Any, error: Exception) -> None:
+    """A timer could not find out who holds the name to which it sends."""
+    _log.error("timer failed", destination=shorten(destination), exc_info=error)
 
 
 def hook_failed(hook_id: Any, error: Exception) -> None:

@@ -1,0 +1,166 @@
+"""Timers: messages to oneself or others, later (TM1, TM2; OTP: `erlang:send_after/3`).
+
+All of them stand in the node's one deadline queue. A timer is never early, may be late, and sends
+to a name whoever holds it then. One that sends to a pid is cancelled when that process ends, and an
+interval also when the process ends that began it. Zero and more seconds are legal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import trio
+
+from actors import reports
+from actors.deadlines import Timer
+from actors.kernel import Destination, whereis
+from actors.pid import Answer, Pid, Reference
+from actors.process import Process, current_process
+
+__all__ = (
+    "TimerExpired",
+    "TimerRef",
+    "cancel_timer",
+    "read_timer",
+    "send_after",
+    "send_interval",
+    "start_timer",
+)
+
+
+@attrs.frozen
+class TimerExpired(Answer):
+    """What `start_timer` sends (OTP: `{timeout, TimerRef, Message}`)."""
+
+    ref: TimerRef
+    message: Any
+
+
+class TimerRef(Reference):
+    """A running timer; `destination` is the pid or name to which it sends."""
+
+    __slots__ = ("_deadlines", "_fire", "_owners", "_timer", "destination")
+
+    def __init__(self, destination: Destination, fire: Callable[[TimerRef], None]) -> None:
+        super().__init__()
+        self.destination = destination
+        self._fire = fire
+        self._deadlines = current_process().node.deadlines
+        self._timer: Timer | None = None
+        self._owners: list[Process] = []  # it ends with the first of them that ends
+
+    def __repr__(self) -> str:
+        left = self.remaining()
+        state = "over" if left is None else f"{left:g} s left"
+        return f"<TimerRef to {self.destination!r}: {state}>"
+
+    def remaining(self) -> float | None:
+        """Seconds left; None when it has fired or was cancelled."""
+        return None if self._timer is None else self._timer.remaining()
+
+    def cancel(self) -> float | None:
+        """Do not fire; the seconds that were left, or None if it had fired or was cancelled."""
+        left = None if self._timer is None else self._timer.cancel()
+        self._disown()
+        return left
+
+    def _begin(self, owners: list[Process], deadline: float) -> None:
+        for owner in owners:
+            if not owner.alive:
+                return
+        for owner in owners:
+            if owner.timers is None:
+                owner.timers = set()
+            owner.timers.add(self)
+        self._owners = owners
+        self._run_until(deadline)
+
+    def _run_until(self, deadline: float) -> None:
+        self._timer = self._deadlines.call_at(deadline, lambda: self._fire(self))
+
+    def _disown(self) -> None:
+        for owner in self._owners:
+            if owner.timers is not None:
+                owner.timers.discard(self)
+        self._owners = []
+
+
+def send_after(seconds: float, destination: Destination, message: Any) -> TimerRef:
+    """Send `message` in `seconds`; the timer, for `cancel_timer` and `read_timer`."""
+
+    def fire(ref: TimerRef) -> None:
+        ref._disown()
+        _send(ref.destination, message)
+
+    return _start(seconds, TimerRef(destination, fire))
+
+
+def start_timer(seconds: float, destination: Destination, message: Any) -> TimerRef:
+    """`send_after`, but what arrives is `TimerExpired(ref, message)`: it says which timer it was.
+
+    `receive(ref)` takes it.
+    """
+
+    def fire(ref: TimerRef) -> None:
+        ref._disown()
+        _send(ref.destination, TimerExpired(ref, message))
+
+    return _start(seconds, TimerRef(destination, fire))
+
+
+def send_interval(seconds: float, destination: Destination, message: Any) -> TimerRef:
+    """Send `message` every `seconds`, without drift, until cancelled (OTP: `timer:send_interval`).
+
+    Beats that a busy node has missed are left out. Raises `ValueError` unless `seconds` > 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"an interval must be longer than 0 seconds; got {seconds!r}")
+    began = trio.current_time()
+
+    def fire(ref: TimerRef) -> None:
+        beats = math.floor((trio.current_time() - began) / seconds)
+        ref._run_until(began + (beats + 1) * seconds)
+        _send(ref.destination, message)
+
+    return _start(seconds, TimerRef(destination, fire), also_owned_by=[current_process()])
+
+
+def cancel_timer(ref: TimerRef) -> float | None:
+    """Do not fire; the seconds that were left.
+
+    None if it had fired or was cancelled: then its message may be in the mailbox already.
+    """
+    return ref.cancel()
+
+
+def read_timer(ref: TimerRef) -> float | None:
+    """The seconds that are left; None if it has fired or was cancelled."""
+    return ref.remaining()
+
+
+def _start(seconds: float, ref: TimerRef, also_owned_by: list[Process] | None = None) -> TimerRef:
+    if not seconds >= 0:
+        raise ValueError(f"a timer takes 0 or more seconds; got {seconds!r}")
+    owners = also_owned_by or []
+    if isinstance(ref.destination, Pid):
+        if not isinstance(ref.destination.target, Process):
+            return ref  # to the dead: it is over before it begins
+        owners = [*owners, ref.destination.target]
+    else:
+        whereis(ref.destination)  # a name of the wrong kind is told now, not when nobody listens
+    ref.mark = current_process().mailbox.mark()
+    ref._begin(list(dict.fromkeys(owners)), trio.current_time() + seconds)
+    return ref
+
+
+def _send(destination: Destination, message: Any) -> None:
+    try:
+        pid = whereis(destination)
+    except Exception as error:  # a registry of the user's; it must not stop the other timers
+        reports.timer_failed(destination, error)
+        return
+    if pid is not None:
+        pid.send(message)
