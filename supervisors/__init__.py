@@ -24,6 +24,7 @@ from supervisors.exceptions import (
 )
 from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
 from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
+from supervisors.partition_supervisor import PartitionSupervisor
 from supervisors.supervisor import Supervisor
 
 __all__ = (
@@ -51,6 +52,7 @@ __all__ = (
     "InvalidFlagError",
     "InvalidSpecError",
     "MaxChildrenError",
+    "PartitionSupervisor",
     "Restart",
     "Strategy",
     "Supervisor",

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from actors.exceptions import StartError
-from actors.exits import SHUTDOWN, BadReturn, is_orderly
+from actors.exits import SHUTDOWN, BadReturn, Shutdown, is_orderly
 from actors.gen_server import GenServer
 from actors.messages import Exit
 from actors.pid import Pid
@@ -82,7 +82,7 @@ class DynamicSupervisorServer(GenServer):
         children, self._running = self._running, {}
         unexpected: defaultdict[object, list[ChildSpec]] = defaultdict(list)  # reason -> who
         for spec, ended_with in await stop_all(children):
-            if not is_expected(spec, ended_with):
+            if not _is_expected(spec, ended_with):
                 unexpected[ended_with].append(spec)
         for ended_with, specs in unexpected.items():
             self._report.grouped_shutdown_error(specs[0], len(specs), ended_with)
@@ -144,7 +144,7 @@ class DynamicSupervisorServer(GenServer):
         reason = await stop_process(pid, spec.shutdown)
         del self._running[pid]
         self._retries.forget(pid)
-        if not is_expected(spec, reason):
+        if not _is_expected(spec, reason):
             self._report.shutdown_error(spec, pid, reason)
 
     async def _child_exited(self, pid: Pid, spec: ChildSpec, reason: object) -> Stop | None:
@@ -209,3 +209,8 @@ class DynamicSupervisorServer(GenServer):
         specs = [*self._running.values(), *self._restarting.values()]
         supervisors = sum(spec.type is ChildType.SUPERVISOR for spec in specs)
         return ChildCount(len(specs), len(self._running), supervisors, len(specs) - supervisors)
+
+
+def _is_expected(spec: ChildSpec, reason: object) -> bool:
+    """Unlike a static supervisor's, permanent children may end with `Shutdown(...)` (D7)."""
+    return is_expected(spec, reason) or isinstance(reason, Shutdown)

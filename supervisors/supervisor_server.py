@@ -156,25 +156,29 @@ class SupervisorServer(GenServer):
     # -- messages --------------------------------------------------------------------------------
 
     async def handle_call(self, request: Any, sender: Any) -> Any:
-        """A request of the API; see `Supervisor`."""
+        """A request of the API; what is refused is raised on the caller's side."""
         try:
-            match request:
-                case ("start_child", ChildSpec() as spec):
-                    return await self._start_child(spec)
-                case ("terminate_child", id):
-                    return await self._stop(self._find(id))
-                case ("restart_child", id):
-                    return await self._restart_child(self._find_stopped(id))
-                case ("delete_child", id):
-                    return self._delete(self._find_stopped(id))
-                case ("which_children",):
-                    return self._children.which()
-                case ("count_children",):
-                    return self._children.count()
-                case ("get_child_spec", id):
-                    return self._get_child_spec(id)
+            return await self.answer(request)
         except (StartError, SupervisorsError) as error:
             return Refusal(error)
+
+    async def answer(self, request: Any) -> Any:
+        """The reply to a request; see `Supervisor`."""
+        match request:
+            case ("start_child", ChildSpec() as spec):
+                return await self._start_child(spec)
+            case ("terminate_child", id):
+                return await self._stop(self._find(id))
+            case ("restart_child", id):
+                return await self._restart_child(self._find_stopped(id))
+            case ("delete_child", id):
+                return self._delete(self._find_stopped(id))
+            case ("which_children",):
+                return self._children.which()
+            case ("count_children",):
+                return self._children.count()
+            case ("get_child_spec", id):
+                return self._get_child_spec(id)
         self._report.unexpected(request)
         return NoReply()
 

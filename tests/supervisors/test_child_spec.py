@@ -155,7 +155,9 @@ def test_unknown_keys_of_a_mapping_are_ignored():
 
 
 @pytest.mark.parametrize(
-    "child", [Worker, (Worker, 1), spec(), {"id": 1, "start": start}], ids=repr
+    "child",
+    [Worker, (Worker, 1), spec(), {"id": 1, "start": start}],
+    ids=["class", "tuple", "spec", "mapping"],
 )
 def test_overrides_replace_fields_of_every_form(child: Any):
     """Elixir Supervisor 2: child_spec/2."""
