@@ -1,0 +1,65 @@
+// Phoenix's own client under remote control: `node phoenix_client.mjs <package>`.
+// A command names a verb of the client; what the client's callbacks are told is printed.
+import { createRequire } from "node:module";
+import WebSocket from "ws";
+import { obey, say } from "./lines.mjs";
+
+const { Socket } = createRequire(import.meta.url)(process.argv[2]);
+
+const sockets = new Map(); // client -> Socket
+const channels = new Map(); // client/channel -> Channel
+
+const verbs = {
+  connect({ client, url, params, reconnectMs = 20, rejoinMs = 20, ...options }) {
+    const socket = new Socket(url, {
+      transport: WebSocket,
+      params,
+      reconnectAfterMs: () => reconnectMs,
+      rejoinAfterMs: () => rejoinMs,
+      ...options,
+    });
+    sockets.set(client, socket);
+    socket.onOpen(() => say({ client, happened: "open" }));
+    socket.onClose(({ code, reason }) => say({ client, happened: "close", code, reason }));
+    socket.onError(() => say({ client, happened: "error" }));
+    socket.onMessage(({ topic }) => topic === "phoenix" && say({ client, happened: "heartbeat answered" }));
+    socket.connect();
+  },
+
+  disconnect({ client }) {
+    sockets.get(client).disconnect(() => say({ client, happened: "disconnected" }));
+  },
+
+  join({ client, channel: name, topic, params }) {
+    const channel = sockets.get(client).channel(topic, params);
+    const tell = (happened, more) => say({ client, channel: name, happened, ...more });
+    channels.set(`${client}/${name}`, channel);
+    channel.onMessage = (event, payload) => {
+      if (!event.startsWith("phx_") && !event.startsWith("chan_reply_")) tell("event", { event, payload });
+      return payload;
+    };
+    channel.onClose((payload) => tell("closed", { payload }));
+    channel.onError((reason) => tell("errored", { reason }));
+    channel
+      .join()
+      .receive("ok", (response) => tell("joined", { response }))
+      .receive("error", (response) => tell("refused", { response }))
+      .receive("timeout", () => tell("unanswered"));
+  },
+
+  push({ client, channel: name, push, event, payload, timeout }) {
+    const sent = channels.get(`${client}/${name}`).push(event, payload, timeout);
+    for (const status of ["ok", "error", "timeout"]) {
+      sent.receive(status, (response) => say({ client, channel: name, happened: "answer", push, status, response }));
+    }
+  },
+
+  leave({ client, channel: name }) {
+    channels
+      .get(`${client}/${name}`)
+      .leave()
+      .receive("ok", (response) => say({ client, channel: name, happened: "left", response }));
+  },
+};
+
+obey(({ do: verb, ...command }) => verbs[verb](command));

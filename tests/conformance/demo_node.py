@@ -1,0 +1,84 @@
+"""`DemoNode`: the chat node (`python -m examples.chat`) as a process of the operating system, seen from outside."""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+DEADLINE = 20.0
+"""Seconds in which a node has to start or to end."""
+
+
+class DemoNode:
+    """One node at a time, on the same port after a restart. What it logs is added to the file `log`."""
+
+    def __init__(self, log: Path, *options: str) -> None:
+        self._log = log
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """The mount of the socket, as phoenix.js wants it; the WebSocket is `/websocket` below it."""
+        return f"ws://127.0.0.1:{self.port}/socket"
+
+    def start(self) -> None:
+        """Returns when the node has said where it is."""
+        self._process = run_node("--port", str(self.port), *self._options, log=self._log)
+        line = first_line(self._process)
+        found = re.fullmatch(r"Chat is running at http://127\.0\.0\.1:(\d+) .*\n", line)
+        assert found, f"the node printed {line!r} and logged {self.log()}"
+        self.port = int(found[1])
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
+        """End it and return its exit code."""
+        self.send_signal(signum)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None
+        with self._process as process:
+            return process.wait(DEADLINE)
+
+    def send_signal(self, signum: signal.Signals) -> None:
+        """Send a signal; SIGSTOP freezes it, SIGCONT thaws it."""
+        assert self._process is not None
+        self._process.send_signal(signum)
+
+    def kill(self) -> None:
+        """End it whatever it does; for cleaning up."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text(errors="replace")
+
+
+def run_node(*options: str, log: Path) -> subprocess.Popen[str]:
+    """Start a node and return at once."""
+    command = [sys.executable, "-m", "examples.chat", "--host", "127.0.0.1", *options]
+    with log.open("a") as stderr:
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """What it prints first; empty if it ends without a word."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
+    assert ready, f"the node printed nothing within {DEADLINE} s"
+    return process.stdout.readline()
