@@ -24,6 +24,13 @@ CONFORMANCE = ROOT / "tests" / "conformance"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse test names that differ from run to run: they cannot be asked for again, nor shared out by pytest-xdist."""
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError("give these cases ids of their own: " + ", ".join(unstable))
+
+
 def missing(what: str, how_to_get_it: str) -> NoReturn:
     """Skip on a developer's machine; fail where `CI` is set, because CI must not pass by running less."""
     message = f"{what} is missing; to get it: {how_to_get_it}"
