@@ -242,8 +242,10 @@ async def test_a_close_frame_without_a_code_is_1005(server):
     assert (server.end.code, server.end.clean) == (1005, True)
 
 
-async def test_messages_before_a_close_frame_are_still_delivered(server):
+async def test_messages_before_a_close_frame_are_still_delivered_and_answered(server):
     await server.client.send(frame(TEXT, b"last words"), close(1000))
+    assert await server.client.frame() == (TEXT, b"last words")
+    assert await server.client.close_code() == 1000
     await server.client.stream.send_eof()
     await server.over.wait()
     assert server.batches == [[(TEXT, b"last words")]]
@@ -388,8 +390,10 @@ async def test_a_message_that_only_claims_to_be_huge_costs_nothing(server):
     assert server.batches == []
 
 
-async def test_good_messages_before_a_breach_are_delivered(server):
+async def test_good_messages_before_a_breach_are_delivered_and_answered(server):
     await server.client.send(frame(TEXT, b"good"), frame(3, b"bad"))
+    assert await server.client.frame() == (TEXT, b"good")
+    assert await server.client.close_code() == 1002
     await server.client.stream.send_eof()
     await server.over.wait()
     assert server.batches == [[(TEXT, b"good")]]

@@ -1,5 +1,7 @@
 """Random frames, good and bad: engines raise nothing but the end, and deliver the same."""
 
+import itertools
+
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,7 +46,7 @@ def fed(engine_class, chunks):
 def cut(data, places):
     """`data` in chunks, cut at `places` (fractions)."""
     edges = sorted({0, len(data), *(int(place * len(data)) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,0 +1,282 @@
+"""The endpoint and its connections, over real sockets: who gets in, what ends a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import structlog.testing
+import trio
+import trio.testing
+import trio_websocket
+
+from actors import StartError, current_node
+from channels import (
+    Broadcast,
+    Channel,
+    ConnectInfo,
+    ConnectRefused,
+    Endpoint,
+    Limits,
+    PubSub,
+    UserSocket,
+)
+from channels.exceptions import InvalidMountError, InvalidRouteError
+from channels.transports.connection import DISCONNECT
+from supervisors import Supervisor
+from tests.channels.phoenix import connected, running
+
+
+class Room(Channel):
+    async def join(self, topic: str, payload: Any) -> Any:
+        return None
+
+
+class Socket(UserSocket):
+    channels = {"room:*": Room}
+
+    async def connect(self, params: dict[str, Any], info: ConnectInfo) -> None:
+        match params:
+            case {"refuse": status}:
+                raise ConnectRefused("by test", status=int(status))
+            case {"crash": _}:
+                raise RuntimeError("in connect")
+        self.assigns["user"] = params.get("user")
+        self.assigns["agent"] = info.user_agent
+
+    def id(self) -> Any:
+        user = self.assigns["user"]
+        return 5 if user == "junk" else user and f"users:{user}"
+
+
+def endpoint_with(**options: Any) -> Endpoint:
+    return Endpoint({"/socket": Socket}, port=0, **options)
+
+
+async def status_of(endpoint: Endpoint, path: str, headers: Any = None) -> int:
+    with pytest.raises(trio_websocket.ConnectionRejected) as refused:
+        async with connected(endpoint, path, headers):
+            pass
+    return refused.value.status_code
+
+
+# -- who gets in ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("vsn=2.0.0&refuse=403", 403),
+        ("vsn=2.0.0&refuse=429", 429),
+        ("vsn=2.0.0&crash=1", 500),
+        ("vsn=2.0.0&user=junk", 403),
+        ("vsn=123.1.1", 403),
+        ("vsn=two", 403),
+        ("vsn[]=2.0.0", 403),
+    ],
+)
+async def test_who_is_refused_gets_an_http_status_before_the_upgrade(node, query, status):
+    async with running(endpoint_with()) as endpoint:
+        with structlog.testing.capture_logs():
+            assert await status_of(endpoint, f"/socket/websocket?{query}") == status
+
+
+async def test_a_page_of_another_origin_is_refused_and_logged_once(node):
+    async with running(endpoint_with()) as endpoint:
+        with structlog.testing.capture_logs() as logs:
+            headers = [(b"origin", b"http://evil.example")]
+            assert await status_of(endpoint, "/socket/websocket?vsn=2.0.0", headers) == 403
+    assert sum("evil.example" in entry["event"] for entry in logs) == 1
+
+
+async def test_a_page_of_the_endpoints_own_origin_may_connect(node):
+    async with running(endpoint_with()) as endpoint:
+        own = endpoint.url.encode()
+        async with connected(endpoint, headers=[(b"origin", own)]) as client:
+            await client.settle()
+
+
+async def test_there_is_no_websocket_but_at_the_mounted_path(node):
+    async with running(endpoint_with()) as endpoint:
+        assert await status_of(endpoint, "/other/websocket?vsn=2.0.0") == 404
+
+
+# -- what ends a connection ----------------------------------------------------------------------
+
+
+async def test_disconnect_broadcast_on_its_id_closes_a_connection_with_1001(node):
+    async with running(endpoint_with()) as endpoint:
+        path = "/socket/websocket?vsn=2.0.0&user=ann"
+        async with connected(endpoint, path) as ann, connected(endpoint) as other:
+            await ann.join("room:1")
+            endpoint.broadcast("users:ann", DISCONNECT, {})
+            assert (await ann.expect_close())[0] == 1001
+            await other.settle()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [("garbage", 1011), ('["1","1","room:1"]', 1011), ("{}", 1011), (b"\x07\x00", 1011)],
+)
+async def test_a_malformed_frame_closes_with_1011_says_why_and_is_logged_once(node, data, code):
+    async with running(endpoint_with()) as endpoint, connected(endpoint) as other:
+        with structlog.testing.capture_logs() as logs:
+            async with connected(endpoint) as client:
+                await client.websocket.send_message(data)
+                closed, reason = await client.expect_close()
+        assert closed == code
+        assert reason
+        assert [entry["event"] for entry in logs].count("malformed frame") == 1
+        await other.settle()
+
+
+async def test_a_message_over_the_limit_closes_with_1009(node):
+    limits = Limits(max_message_size=100)
+    async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as client:
+        await client.websocket.send_message("x" * 101)
+        assert (await client.expect_close())[0] == 1009
+
+
+async def test_a_silent_client_is_closed_after_the_idle_timeout(node):
+    limits = Limits(idle_timeout=0.05)
+    async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as client:
+        assert await client.expect_close() == (1002, "idle timeout")
+
+
+async def test_a_stopped_endpoint_sends_its_clients_away_with_1012_and_says_so(node):
+    endpoint = endpoint_with()
+    supervisor = await Supervisor.start_link([endpoint])
+    async with connected(endpoint) as joined, connected(endpoint) as idle:
+        await joined.join("room:1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Supervisor.stop, supervisor)
+            assert (await joined.expect_close())[0] == 1012
+            assert (await idle.expect_close())[0] == 1012
+
+
+async def test_a_client_that_does_not_read_is_closed_and_costs_the_others_nothing(node):
+    limits = Limits(outbox=64 * 1024)
+    async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as reader:
+        await reader.join("room:1")
+        slow = await _join_and_stop_reading(endpoint)
+        with structlog.testing.capture_logs() as logs:
+            for n in range(400):
+                endpoint.broadcast("room:1", "news", {"n": n, "padding": "x" * 20_000})
+                assert (await reader.expect())[4]["n"] == n
+            assert len(endpoint.pubsub.subscribers("room:1")) == 1 or await _gone(endpoint)
+        assert "slow client" in [entry.get("reason") for entry in logs]
+        await trio.aclose_forcefully(slow)
+
+
+async def _join_and_stop_reading(endpoint: Endpoint) -> trio.SocketStream:
+    host, port = endpoint.addresses[0]
+    stream = await trio.open_tcp_stream(host, port)
+    await stream.send_all(
+        b"GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\n"
+        b"connection: upgrade\r\nsec-websocket-version: 13\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    join = b'["1","1","room:1","phx_join",{}]'
+    await stream.send_all(bytes((0x81, 0x80 | len(join))) + bytes(4) + join)
+    while len(endpoint.pubsub.subscribers("room:1")) < 2:
+        await trio.lowlevel.checkpoint()
+    return stream
+
+
+async def _gone(endpoint: Endpoint) -> bool:
+    with trio.fail_after(10):
+        while len(endpoint.pubsub.subscribers("room:1")) > 1:
+            await trio.lowlevel.checkpoint()
+    return True
+
+
+async def test_the_end_of_a_connection_is_logged_with_what_happened_on_it(node):
+    with structlog.testing.capture_logs() as logs:
+        async with running(endpoint_with()) as endpoint:
+            async with connected(endpoint, "/socket/websocket?vsn=2.0.0&user=ann") as client:
+                await client.join("room:1")
+    [end] = [entry for entry in logs if entry["event"] == "disconnected"]
+    assert end["peer"].startswith("127.0.0.1:")
+    assert (end["socket_id"], end["topics"], end["frames_in"]) == ("users:ann", ["room:1"], 1)
+    assert (end["by"], end["code"]) == ("client", 1000)
+    assert end["bytes_in"] > 0
+    assert end["bytes_out"] > 0
+
+
+async def test_nothing_is_left_of_a_connection_that_has_ended(node):
+    async with running(endpoint_with()) as endpoint:
+        before = current_node().statistics().processes
+        async with connected(endpoint, "/socket/websocket?vsn=2.0.0&user=ann") as client:
+            await client.join("room:1")
+        with trio.fail_after(5):
+            while current_node().statistics().processes > before:
+                await trio.lowlevel.checkpoint()
+        assert endpoint.pubsub.statistics().subscriptions == 0
+
+
+# -- the tree ------------------------------------------------------------------------------------
+
+
+async def test_a_channel_supervisor_that_is_killed_is_replaced_and_clients_rejoin(node):
+    from actors import KILL
+
+    async with running(endpoint_with()) as endpoint, connected(endpoint) as client:
+        join_ref = await client.join("room:1")
+        with structlog.testing.capture_logs():
+            endpoint._services.channels.exit(KILL)
+            assert (await client.expect())[:4] == [join_ref, join_ref, "room:1", "phx_error"]
+            await client.join("room:1")
+
+
+async def test_plain_processes_subscribe_at_the_endpoint_and_get_broadcasts_as_messages(node):
+    from actors import receive, spawn
+
+    heard: list[Any] = []
+
+    async def listen() -> None:
+        endpoint.subscribe("room:1")
+        heard.append(await receive())
+
+    async with running(endpoint_with()) as endpoint:
+        listener = spawn(listen)
+        await trio.testing.wait_all_tasks_blocked()
+        endpoint.broadcast("room:1", "news", {"n": 1})
+        await listener.wait_exited()
+    assert heard == [Broadcast("room:1", "news", {"n": 1})]
+
+
+async def test_an_endpoint_uses_a_pubsub_that_runs_already(node):
+    pubsub = PubSub()
+    endpoint = endpoint_with(pubsub=pubsub)
+    await Supervisor.start_link([pubsub, endpoint])
+    async with connected(endpoint) as client:
+        await client.join("room:1")
+        assert len(pubsub.subscribers("room:1")) == 1
+
+
+# -- configuration -------------------------------------------------------------------------------
+
+
+async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
+    from actors import trap_exit
+
+    trap_exit()
+    async with running(endpoint_with()) as first:
+        port = first.addresses[0][1]
+        with structlog.testing.capture_logs(), pytest.raises(StartError) as failed:
+            await Supervisor.start_link([Endpoint({"/socket": Socket}, port=port)])
+    assert f"cannot listen on 127.0.0.1:{port}" in repr(failed.value.reason)
+
+
+def test_what_is_wrong_with_a_configuration_is_said_at_construction(tmp_path):
+    wrong = type("Wrong", (UserSocket,), {"channels": {"room:*": dict}})
+    for make, error, words in (
+        (lambda: Endpoint({"/socket": wrong}), InvalidRouteError, "subclass of channels.Channel"),
+        (lambda: Endpoint({"/socket": dict}), InvalidMountError, "subclass of channels.UserSocket"),
+        (lambda: Endpoint({"socket": Socket}), InvalidMountError, "begin with /"),
+        (lambda: Endpoint({}, static=tmp_path / "no"), NotADirectoryError, "missing"),
+        (lambda: Endpoint({}, port=70_000), ValueError, "65535"),
+        (lambda: Endpoint({}, engine="other"), ValueError, "trio-websocket"),
+    ):
+        with pytest.raises(error, match=words):
+            make()

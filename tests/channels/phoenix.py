@@ -1,0 +1,97 @@
+"""A Phoenix client for tests: one WebSocket of trio-websocket, frames as Python values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+import trio_websocket
+
+from channels import Endpoint
+from supervisors import Supervisor
+
+DEADLINE = 5.0  # seconds after which a frame that should come will not
+
+
+class Client:
+    """What arrived and what was sent; `expect` reads the next frame."""
+
+    def __init__(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        self.websocket = websocket
+        self._refs = 0
+
+    def ref(self) -> str:
+        self._refs += 1
+        return str(self._refs)
+
+    async def send(self, *frame: Any) -> None:
+        await self.websocket.send_message(json.dumps(frame))
+
+    async def push(self, join_ref: str | None, topic: str, event: str, payload: Any = None) -> str:
+        ref = self.ref()
+        await self.send(join_ref, ref, topic, event, {} if payload is None else payload)
+        return ref
+
+    async def join(self, topic: str, payload: Any = None) -> str:
+        """Join and read the ok reply; the join_ref."""
+        ref = self.ref()
+        await self.send(ref, ref, topic, "phx_join", {} if payload is None else payload)
+        reply = await self.expect()
+        assert reply[3] == "phx_reply", reply
+        assert reply[4]["status"] == "ok", reply
+        return ref
+
+    async def expect(self) -> list[Any]:
+        with trio.fail_after(DEADLINE):
+            frame: list[Any] = json.loads(await self.websocket.get_message())
+        return frame
+
+    async def expect_reply(self, ref: str) -> dict[str, Any]:
+        frame = await self.expect()
+        assert frame[1] == ref, frame
+        assert frame[3] == "phx_reply", frame
+        reply: dict[str, Any] = frame[4]
+        return reply
+
+    async def expect_close(self) -> tuple[int, str]:
+        """Read until the server closes; its code and reason."""
+        with trio.fail_after(DEADLINE):
+            try:
+                while True:
+                    await self.websocket.get_message()
+            except trio_websocket.ConnectionClosed as closed:
+                assert closed.reason is not None
+                return int(closed.reason.code), closed.reason.reason or ""
+
+    async def settle(self) -> None:
+        """Everything sent before has been handled: heartbeats are answered in order."""
+        ref = self.ref()
+        await self.send(None, ref, "phoenix", "heartbeat", {})
+        assert await self.expect_reply(ref) == {"status": "ok", "response": {}}
+
+
+@asynccontextmanager
+async def running(endpoint: Endpoint) -> AsyncIterator[Endpoint]:
+    """Run an endpoint under a supervisor of its own."""
+    supervisor = await Supervisor.start_link([endpoint], max_restarts=0)
+    try:
+        yield endpoint
+    finally:
+        await Supervisor.stop(supervisor)
+
+
+@asynccontextmanager
+async def connected(
+    endpoint: Endpoint,
+    path: str = "/socket/websocket?vsn=2.0.0",
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> AsyncIterator[Client]:
+    """Connect one client; a `HandshakeError` says that it was refused."""
+    host, port = endpoint.addresses[0]
+    async with trio_websocket.open_websocket_url(
+        f"ws://{host}:{port}{path}", extra_headers=headers or []
+    ) as websocket:
+        yield Client(websocket)

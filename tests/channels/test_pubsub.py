@@ -1,0 +1,153 @@
+"""PubSub: who hears of a broadcast, in which order, and what a large topic costs the others."""
+
+from __future__ import annotations
+
+import pytest
+import trio.testing
+
+from actors import Node, Pid, open_node, receive, self_pid, spawn
+from channels.pubsub import CHUNK, PubSub, PubSubNotStartedError
+from supervisors import Supervisor
+
+
+@pytest.fixture
+async def pubsub(node: Node) -> PubSub:
+    pubsub = PubSub()
+    await Supervisor.start_link([pubsub])
+    return pubsub
+
+
+class Listener:
+    """A process that subscribes and collects what it hears."""
+
+    def __init__(self, pubsub: PubSub, *topics: str) -> None:
+        self.heard: list[object] = []
+        self.pid: Pid = spawn(self._listen, pubsub, topics)
+
+    async def _listen(self, pubsub: PubSub, topics: tuple[str, ...]) -> None:
+        for topic in topics:
+            pubsub.subscribe(topic)
+        while True:
+            self.heard.append(await receive())
+
+
+async def listeners(pubsub: PubSub, *topics: str, count: int = 1) -> list[Listener]:
+    made = [Listener(pubsub, *topics) for _ in range(count)]
+    await trio.testing.wait_all_tasks_blocked()
+    return made
+
+
+async def test_a_broadcast_reaches_every_subscriber_of_its_topic_and_no_other(pubsub):
+    [first, second] = await listeners(pubsub, "room", count=2)
+    [other] = await listeners(pubsub, "other")
+    pubsub.broadcast("room", "hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert [first.heard, second.heard, other.heard] == [["hello"], ["hello"], []]
+
+
+async def test_broadcast_from_leaves_out_the_sender(pubsub):
+    [first, second] = await listeners(pubsub, "room", count=2)
+    pubsub.broadcast_from(first.pid, "room", "hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert [first.heard, second.heard] == [[], ["hello"]]
+
+
+async def test_subscribing_twice_delivers_twice(pubsub):
+    [twice] = await listeners(pubsub, "room", "room")
+    pubsub.broadcast("room", "hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert twice.heard == ["hello", "hello"]
+
+
+async def test_unsubscribe_removes_all_subscriptions_to_the_topic_and_keeps_the_others(pubsub):
+    pubsub.subscribe("a")
+    pubsub.subscribe("a")
+    pubsub.subscribe("b")
+    pubsub.unsubscribe("a")
+    assert pubsub.subscribers("a") == ()
+    assert [entry.pid for entry in pubsub.subscribers("b")] == [self_pid()]
+
+
+async def test_unsubscribing_without_a_subscription_is_not_an_error(pubsub):
+    pubsub.unsubscribe("room")
+    assert pubsub.statistics().subscriptions == 0
+
+
+async def test_a_process_that_dies_has_left_every_topic_before_anybody_hears_of_it(pubsub):
+    [listener] = await listeners(pubsub, "a", "b")
+    listener.pid.exit("gone")
+    await listener.pid.wait_exited()
+    assert pubsub.statistics().topics == 0
+
+
+async def test_local_broadcast_and_direct_broadcast_to_this_node_reach_its_subscribers(pubsub):
+    [listener] = await listeners(pubsub, "room")
+    pubsub.local_broadcast("room", 1)
+    pubsub.direct_broadcast(pubsub.node_name, "room", 2)
+    pubsub.local_broadcast_from(listener.pid, "room", "not this")
+    await trio.testing.wait_all_tasks_blocked()
+    assert listener.heard == [1, 2]
+
+
+async def test_direct_broadcast_to_an_unknown_node_delivers_nothing_here(pubsub):
+    [listener] = await listeners(pubsub, "room")
+    pubsub.direct_broadcast("nowhere", "room", 1)
+    await trio.testing.wait_all_tasks_blocked()
+    assert listener.heard == []
+
+
+async def test_a_custom_dispatcher_gets_the_subscriptions_with_their_metadata(pubsub):
+    pubsub.subscribe("room", metadata="lane")
+    seen = []
+    pubsub.broadcast(
+        "room", "hello", lambda entries, sender, message: seen.append((list(entries), message))
+    )
+    [(entries, message)] = seen
+    assert ([entry.metadata for entry in entries], message) == (["lane"], "hello")
+
+
+async def test_a_large_topic_is_served_in_parts_and_others_run_in_between(pubsub):
+    crowd = await listeners(pubsub, "room", count=3 * CHUNK)
+    pubsub.broadcast("room", "hello")
+    await trio.lowlevel.checkpoint()
+    served = sum(bool(listener.heard) for listener in crowd)
+    assert served < len(crowd)
+    await trio.testing.wait_all_tasks_blocked()
+    assert all(listener.heard == ["hello"] for listener in crowd)
+
+
+async def test_broadcasts_stay_in_order_while_a_large_one_is_being_served(pubsub):
+    await listeners(pubsub, "room", count=2 * CHUNK)
+    [listener] = await listeners(pubsub, "room", "small")
+    pubsub.broadcast("room", 1)
+    pubsub.broadcast("small", 2)
+    pubsub.broadcast("room", 3)
+    await trio.testing.wait_all_tasks_blocked()
+    assert listener.heard == [1, 2, 3]
+    assert pubsub.statistics().waiting_broadcasts == 0
+
+
+async def test_the_broadcasting_process_is_served_first_so_what_it_does_next_comes_after(pubsub):
+    await listeners(pubsub, "room", count=2 * CHUNK)
+    served: list[Pid] = []
+    pubsub.subscribe("room")
+    pubsub.broadcast("room", 1, lambda entries, *_: served.extend(entry.pid for entry in entries))
+    assert served == [self_pid()]
+
+
+async def test_before_it_is_started_nobody_can_subscribe_or_broadcast(node):
+    pubsub = PubSub("mine")
+    with pytest.raises(PubSubNotStartedError, match="'mine' is not started"):
+        pubsub.subscribe("room")
+    with pytest.raises(PubSubNotStartedError):
+        pubsub.broadcast("room", 1)
+
+
+async def test_a_pubsub_can_run_in_one_node_after_another():
+    pubsub = PubSub()
+    for _ in range(2):
+        async with open_node():
+            await Supervisor.start_link([pubsub])
+            pubsub.subscribe("room")
+            assert len(pubsub.subscribers("room")) == 1
+        assert not pubsub.started
