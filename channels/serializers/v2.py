@@ -91,9 +91,8 @@ class V2:
         if isinstance(response, Binary):
             head = _head(_REPLY, join_ref=join_ref, ref=ref, topic=topic, status=status)
             return _BINARY, head + response.data
-        return _TEXT, self._write(
-            (join_ref, ref, topic, REPLY, Reply(status, response)), topic, REPLY
-        )
+        frame = (join_ref, ref, topic, REPLY, Reply(status, response))
+        return _TEXT, self._write(frame, topic, REPLY)
 
     def encode_broadcast(self, broadcast: Broadcast) -> Encoded:
         """Write a broadcast. Raises `InvalidPayloadError` unless the payload is an object or

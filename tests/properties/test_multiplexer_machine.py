@@ -340,4 +340,4 @@ class MultiplexerMachine(RuleBasedStateMachine):
 
 
 TestMultiplexer = MultiplexerMachine.TestCase
-TestMultiplexer.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMultiplexer.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
