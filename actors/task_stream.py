@@ -151,10 +151,8 @@ class TaskStream(Generic[T]):
             raise RuntimeError("enter the stream first: `async with TaskStream(...) as outcomes:`")
         if current_process() is not self._consumer:
             raise TaskOwnerError(f"this stream is read by {self._consumer.pid!r}, who entered it")
-        while True:
-            await self._fill()
-            if self._waiting and self._waiting[0].outcome is not None:
-                return self._outcome(self._waiting.popleft())
+        await self._fill()
+        while not self._ready():
             if not self._running and self._exhausted:
                 raise StopAsyncIteration
             self._bell = _Bell()
@@ -162,8 +160,14 @@ class TaskStream(Generic[T]):
                 await self._bell.wait()
             finally:
                 self._bell = None
+            if not self._ready():
+                await self._fill()
+        return self._outcome(self._waiting.popleft())
 
     # -- running ---------------------------------------------------------------------------------
+
+    def _ready(self) -> bool:
+        return bool(self._waiting) and self._waiting[0].outcome is not None
 
     async def _fill(self) -> None:
         """Start tasks while there are items and room."""
