@@ -25,7 +25,18 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "googl
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test names that differ from run to run: they cannot be asked for again, nor shared out by pytest-xdist."""
+    """Mark what needs Node.js or a browser, so that `-m 'not conformance'` leaves it out; refuse names that vary."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "node_js" in fixtures:
+            item.add_marker("conformance")
+        if "chromium" in fixtures:
+            item.add_marker("browser")
+    _refuse_names_that_vary(items)
+
+
+def _refuse_names_that_vary(items: list[pytest.Item]) -> None:
+    """A name that differs from run to run cannot be asked for again, nor shared out by pytest-xdist."""
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError("give these cases ids of their own: " + ", ".join(unstable))
