@@ -146,16 +146,19 @@ class EngineBase:
 class SansIOEngine(EngineBase):
     """An engine around a protocol object that knows no streams.
 
-    A subclass gives `_feed(data)`: it takes what was read (b"": the end), answers through the
-    outbox, returns the messages that are complete, and sets `_end` once there will be no more.
+    A subclass gives `_feed(data)`: it takes what was read (b"": the end), answers pings through the
+    outbox, returns the messages that are complete, and sets `_end` once there will be no more. The
+    close frame goes out when the caller comes back for more: what it answers to messages that came
+    in the same packet still goes before it.
     """
 
-    __slots__ = ("_end", "_received")
+    __slots__ = ("_end", "_last_frame", "_received")
 
     def __init__(self, outbox: Outbox, received: bytes) -> None:
         super().__init__(outbox)
         self._received = received  # read behind the request's head, not yet fed
         self._end: ConnectionClosed | None = None
+        self._last_frame = b""  # our close frame, to be sent
 
     async def receive(self) -> list[Inbound]:
         """See `Engine.receive`."""
@@ -169,6 +172,7 @@ class SansIOEngine(EngineBase):
             messages = self._feed(data)
             if messages and not self._closing:
                 return messages
+        self._outbox.finish(self._last_frame)
         raise ConnectionClosed(self._end.code, self._end.reason, clean=self._end.clean)
 
     async def _read(self) -> bytes | bytearray:
@@ -193,9 +197,9 @@ class SansIOEngine(EngineBase):
         if pongs:
             self._outbox.push_control(b"".join(pongs), PONG)
         if len(pongs) < len(control_frames):
-            self._outbox.finish(control_frames[len(pongs)])
+            self._last_frame = control_frames[len(pongs)]
 
     def _fail(self, code: int, reason: str) -> None:
         """End the connection for what the peer did (RFC 6455, 7.1.7)."""
         self._end = ConnectionClosed(code, reason)
-        self._outbox.finish(close_frame(code, reason))
+        self._last_frame = close_frame(code, reason)

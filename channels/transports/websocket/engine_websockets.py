@@ -29,6 +29,8 @@ from channels.transports.websocket.handshake import header_tokens, switching_pro
 
 __all__ = ("WebsocketsEngine", "accept")
 
+_MAX_CONTROL = 125  # bytes of a control frame's payload (RFC 6455, 5.5)
+
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -52,6 +54,10 @@ async def accept(
     )
 
 
+class _TooBigError(Exception):
+    pass
+
+
 class _ServerProtocol(Protocol):
     """`websockets`' protocol, which takes a close frame in the middle of a message for a breach.
 
@@ -67,13 +73,17 @@ class _ServerProtocol(Protocol):
 class WebsocketsEngine(SansIOEngine):
     """See `engine.Engine`."""
 
-    __slots__ = ("_decoder", "_message", "_opcode", "_protocol")
+    __slots__ = ("_decoder", "_limit", "_message", "_opcode", "_protocol")
 
     def __init__(
         self, outbox: Outbox, received: bytes, max_message_size: int, *, deflate: bool = False
     ) -> None:
         super().__init__(outbox, received)
-        self._protocol = _ServerProtocol(Side.SERVER, state=State.OPEN, max_size=max_message_size)
+        self._limit = max_message_size
+        # `websockets` also counts a control frame against what its limit leaves to a message.
+        self._protocol = _ServerProtocol(
+            Side.SERVER, state=State.OPEN, max_size=max_message_size + _MAX_CONTROL
+        )
         if deflate:
             self._protocol.extensions = [
                 PerMessageDeflate(
@@ -100,6 +110,9 @@ class WebsocketsEngine(SansIOEngine):
         except UnicodeDecodeError as error:
             self._fail(CloseCode.INVALID_TEXT, f"text that is not UTF-8: {error.reason}")
             return messages
+        except _TooBigError:
+            self._fail(CloseCode.TOO_BIG, f"a message may have {self._limit} bytes")
+            return messages
         answers = [answer for answer in protocol.data_to_send() if answer]  # b"": close the socket
         if answers:
             self._answer(answers)
@@ -108,6 +121,8 @@ class WebsocketsEngine(SansIOEngine):
 
     def _take_frame(self, frame: Frame, messages: list[Inbound]) -> None:
         data: bytes = frame.data  # type: ignore[assignment]  # unmasked into bytes
+        if len(data) > self._limit and frame.opcode < WireOpcode.CLOSE:
+            raise _TooBigError
         match frame.opcode:
             case WireOpcode.TEXT if frame.fin:
                 if not data.isascii():
@@ -125,6 +140,8 @@ class WebsocketsEngine(SansIOEngine):
                 if self._decoder is not None:
                     self._decoder.decode(data, frame.fin)
                 self._message += data
+                if len(self._message) > self._limit:
+                    raise _TooBigError
                 if frame.fin:
                     messages.append((self._opcode, bytes(self._message)))
                     self._message = self._decoder = None

@@ -204,6 +204,15 @@ async def test_a_ping_is_answered_with_its_payload(server):
     assert server.batches == []
 
 
+async def test_a_ping_does_not_count_towards_the_size_of_a_message(server):
+    await server.client.send(
+        frame(BINARY, b"x" * (LIMIT - 1), fin=False),
+        frame(PING, b"p" * 125),
+        frame(CONTINUATION, b"x"),
+    )
+    assert await server.client.frames(2) == [(PONG, b"p" * 125), (BINARY, b"x" * LIMIT)]
+
+
 async def test_a_pong_that_nobody_asked_for_is_ignored(server):
     await server.client.send(frame(PONG, b"hello"), frame(TEXT, b"x"))
     assert await server.client.frame() == (TEXT, b"x")
