@@ -49,8 +49,8 @@ DISCONNECT = "disconnect"
 
 CHANNEL_STOP_TIMEOUT = 5.0
 """Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
-CLOSE_TIMEOUT = 5.0
-"""Seconds that a client has to answer our close frame."""
+LINGER_TIMEOUT = 0.5
+"""Seconds that a client has to close its side when both have sent their close frames."""
 
 
 @attrs.frozen
@@ -59,12 +59,13 @@ class Limits:
 
     `idle_timeout` is the seconds without a frame from the client after which it is closed;
     `max_message_size` is in bytes, fragments together; `outbox` the bytes that may wait for a slow
-    client.
+    client; `close_timeout` the seconds that a client has to answer our close frame.
     """
 
     idle_timeout: float = 60.0
     max_message_size: int = 1024 * 1024
     outbox: int = 1024 * 1024
+    close_timeout: float = 5.0
 
 
 class Drain:
@@ -198,7 +199,8 @@ class Connection:
             self._stop_timers()
             self._log_end(end)
             if self._outbox is not None:
-                await self._outbox.close_after_flush(CLOSE_TIMEOUT)
+                # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
+                await self._outbox.close_after_flush(CLOSE_TIMEOUT, lingering=not end.clean)
 
     async def _read(self, engine: Engine) -> None:
         outbox = self._outbox
@@ -316,7 +318,7 @@ class Connection:
         self._end = (int(code), reason)
         self._engine.close(code, reason)
         self._close_timer = self._process.node.deadlines.call_later(
-            CLOSE_TIMEOUT, lambda: self._process.begin_exit(NORMAL)
+            self._limits.close_timeout, lambda: self._process.begin_exit(NORMAL)
         )
 
     def _watch_idleness(self) -> None:

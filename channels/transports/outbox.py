@@ -299,13 +299,14 @@ class Outbox(trio.abc.Stream):
         """`close_after_flush` with the timeout given at construction."""
         await self.close_after_flush(self._close_timeout)
 
-    async def close_after_flush(self, timeout: float) -> None:
+    async def close_after_flush(self, timeout: float, *, lingering: bool = True) -> None:
         """Writes what waits, lets the peer read it, closes; in any case after `timeout` seconds.
 
         A socket closed with unread input would reset the connection and may take our last frame
         with it, so the sending side is shut first and what still comes is read and forgotten until
-        the peer closes (unless another task reads: then that one sees the end). When cancelled, it
-        closes at once.
+        the peer closes (unless another task reads: then that one sees the end). With
+        `lingering=False`, for a peer that has said its last word, it closes as soon as everything is
+        written. When cancelled, it closes at once.
         """
         if self._closed:
             await trio.lowlevel.checkpoint()
@@ -318,7 +319,7 @@ class Outbox(trio.abc.Stream):
         try:
             if self._broken is None:
                 with trio.move_on_after(timeout):
-                    await self._flush_and_linger()
+                    await self._flush_and_linger(lingering=lingering)
         finally:
             self._close()
             if self._stream is not None:
@@ -488,7 +489,7 @@ class Outbox(trio.abc.Stream):
         if self._broken is not None or not self._open:
             raise trio.BrokenResourceError("the peer is gone") from self._broken
 
-    async def _flush_and_linger(self) -> None:
+    async def _flush_and_linger(self, *, lingering: bool) -> None:
         await self.wait_send_all_might_not_block()
         if self._broken is not None:
             return
@@ -496,7 +497,8 @@ class Outbox(trio.abc.Stream):
             await self._stream.aclose()
             return
         assert self._socket is not None
-        await linger(self._socket)
+        if lingering:
+            await linger(self._socket)
 
     def _close(self) -> None:
         self._closed = True

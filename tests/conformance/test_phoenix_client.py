@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from tests.conformance.phoenix import Answer, PhoenixClient, PhoenixClients
 
 pytestmark = pytest.mark.conformance
 
-PAYLOADS = (
+PAYLOADS: tuple[Any, ...] = (
     {},
     {"a": {"b": [1, 2.5, -3, None, True, {"c": ""}]}},
     [],
