@@ -50,7 +50,7 @@ DISCONNECT = "disconnect"
 CHANNEL_STOP_TIMEOUT = 5.0
 """Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
 LINGER_TIMEOUT = 0.5
-"""Seconds that a client has to close its side when both have sent their close frames."""
+"""Seconds that a client has to read the last of what we sent and to close its side."""
 
 
 @attrs.frozen
@@ -200,7 +200,7 @@ class Connection:
             self._log_end(end)
             if self._outbox is not None:
                 # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
-                await self._outbox.close_after_flush(CLOSE_TIMEOUT, lingering=not end.clean)
+                await self._outbox.close_after_flush(LINGER_TIMEOUT, lingering=not end.clean)
 
     async def _read(self, engine: Engine) -> None:
         outbox = self._outbox

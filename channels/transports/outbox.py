@@ -305,8 +305,8 @@ class Outbox(trio.abc.Stream):
         A socket closed with unread input would reset the connection and may take our last frame
         with it, so the sending side is shut first and what still comes is read and forgotten until
         the peer closes (unless another task reads: then that one sees the end). With
-        `lingering=False`, for a peer that has said its last word, it closes as soon as everything is
-        written. When cancelled, it closes at once.
+        `lingering=False`, for a peer that has said its last word, it closes as soon as everything
+        is written. When cancelled, it closes at once.
         """
         if self._closed:
             await trio.lowlevel.checkpoint()
