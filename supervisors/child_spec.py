@@ -84,7 +84,16 @@ def _check_id(value: Hashable) -> Hashable:
     return value
 
 
+# A connection or a joined channel is one dynamic child each, so the checks look first for what
+# `GenServer.child_spec` gives, by exact type; a class pattern or an ABC costs more
+# than all of it.
+
+
 def _check_start(value: object) -> Start:
+    if type(value) is tuple and len(value) == 3:
+        function, args, kwargs = value
+        if callable(function) and type(args) is tuple and type(kwargs) is dict:
+            return value
     match value:
         case (function, tuple() | list() as args, Mapping() as kwargs) if callable(function):
             return function, tuple(args), kwargs
@@ -97,6 +106,8 @@ def _check_start(value: object) -> Start:
 
 
 def _check_restart(value: object) -> Restart:
+    if type(value) is Restart:
+        return value
     restart = _RESTARTS.get(value) if isinstance(value, str) else None
     if restart is None:
         raise InvalidSpecError("invalid_restart_type", value, " or ".join(_RESTARTS))
@@ -104,6 +115,8 @@ def _check_restart(value: object) -> Restart:
 
 
 def _check_type(value: object) -> ChildType:
+    if type(value) is ChildType:
+        return value
     type_ = _TYPES.get(value) if isinstance(value, str) else None
     if type_ is None:
         raise InvalidSpecError("invalid_child_type", value, " or ".join(_TYPES))
@@ -113,7 +126,7 @@ def _check_type(value: object) -> ChildType:
 def _check_shutdown(value: object) -> float | BrutalKill | None:
     if value is None or value is BRUTAL_KILL:
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
         return float(value)
     raise InvalidSpecError("invalid_shutdown", value, "seconds >= 0, INFINITY or BRUTAL_KILL")
 
@@ -213,7 +226,7 @@ def _resolve(child: ChildLike) -> ChildSpec | Mapping[str, Any]:
         child = make(*args)
     elif args:
         child = (child, *args)
-    if isinstance(child, ChildSpec | Mapping):
+    if type(child) is dict or isinstance(child, (ChildSpec, Mapping)):
         return child
     raise InvalidSpecError(
         "invalid_child_spec",
@@ -228,7 +241,9 @@ def _from_mapping(mapping: Mapping[str, Any]) -> ChildSpec:
         raise InvalidSpecError("missing_id", dict(mapping), legal)
     if "start" not in mapping:
         raise InvalidSpecError("missing_start", dict(mapping), legal)
-    return ChildSpec(**{key: value for key, value in mapping.items() if key in SPEC_FIELDS})
+    if not mapping.keys() <= SPEC_FIELDS:
+        mapping = {key: value for key, value in mapping.items() if key in SPEC_FIELDS}
+    return ChildSpec(**mapping)
 
 
 def without_arguments(spec: ChildSpec) -> ChildSpec:

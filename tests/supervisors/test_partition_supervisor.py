@@ -29,7 +29,7 @@ from supervisors import (
     Supervisor,
 )
 from supervisors.partition_supervisor import partition_of
-from tests.supervisors.workers import Play, Worker, end, settle
+from tests.supervisors.workers import Names, Play, Worker, end, settle
 
 
 class Counter(GenServer):
@@ -187,22 +187,6 @@ def test_a_key_meets_the_same_partition_in_every_run():
 
 async def test_a_supervisor_is_found_through_a_via_name_too(play: Play):
     """Elixir 2, 4, 12, 14, 22: here a partition of another one starts and names it."""
-
-    class Names:
-        """A registry of names."""
-
-        def __init__(self) -> None:
-            self.names: dict[Any, Pid] = {}
-
-        def register_name(self, key: Any, pid: Pid) -> bool:
-            return self.names.setdefault(key, pid) is pid
-
-        def unregister_name(self, key: Any) -> None:
-            del self.names[key]
-
-        def whereis_name(self, key: Any) -> Pid | None:
-            return self.names.get(key)
-
     name = Via(Names(), "counters")
     await PartitionSupervisor.start_link(child_spec=Counter, name=name, partitions=2)
     assert isinstance(await call(PartitionSupervisor.via(name, 1), "pid"), Pid)

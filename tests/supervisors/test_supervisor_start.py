@@ -18,6 +18,7 @@ from actors import (
     Shutdown,
     StartError,
     StartIgnoredError,
+    Via,
     whereis,
 )
 from supervisors import (
@@ -32,7 +33,7 @@ from supervisors import (
     Supervisor,
     SupervisorFlags,
 )
-from tests.supervisors.workers import Play, failure, info, pids, settle
+from tests.supervisors.workers import Names, Play, failure, info, pids, settle
 
 
 async def test_children_start_in_list_order_and_stop_in_reverse(play: Play):
@@ -84,6 +85,15 @@ async def test_a_supervisor_with_a_name_is_reached_by_it(play: Play):
     supervisor = await Supervisor.start_link(play.children("a"), name="app")
     assert whereis("app") is supervisor
     assert (await Supervisor.count_children("app")).active == 1
+
+
+async def test_a_supervisor_may_have_its_name_in_a_registry(play: Play):
+    """Elixir Supervisor 5."""
+    name = Via(Names(), "app")
+    supervisor = await Supervisor.start_link(play.children("a"), name=name)
+    assert whereis(name) is supervisor
+    assert (await Supervisor.count_children(name)).active == 1
+    await Supervisor.stop(name)
 
 
 async def test_a_name_that_is_taken_is_refused_before_any_child_starts(play: Play):

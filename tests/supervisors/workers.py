@@ -119,6 +119,22 @@ class Play:
         return line
 
 
+class Names:
+    """A registry, as small as `Via` allows."""
+
+    def __init__(self) -> None:
+        self.names: dict[Any, Pid] = {}
+
+    def register_name(self, key: Any, pid: Pid) -> bool:
+        return self.names.setdefault(key, pid) is pid
+
+    def unregister_name(self, key: Any) -> None:
+        del self.names[key]
+
+    def whereis_name(self, key: Any) -> Pid | None:
+        return self.names.get(key)
+
+
 class Ignored(GenServer):
     """Has nothing to do."""
 
