@@ -7,7 +7,7 @@ as a WebSocket; from then on it is a `Connection`.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import trio
@@ -21,7 +21,7 @@ from channels.endpoint.services import Services
 from channels.endpoint.upgrade import Accepted, admit
 from channels.multiplexer import Multiplexer
 from channels.socket import PeerData
-from channels.transports.connection import Connection
+from channels.transports.connection import Connection, Drain
 from channels.transports.websocket import load_engine
 
 __all__ = ("start_connection",)
@@ -30,6 +30,9 @@ _log = structlog.get_logger("channels")
 
 HEAD_TIMEOUT: Final = 10.0
 """Seconds in which the head of a request must have arrived."""
+
+LINGER_TIMEOUT: Final = 0.5
+"""Seconds that a client has to read the last answer before its connection is closed."""
 
 NEEDS_NURSERY: Final = "trio-websocket"  # the one engine that runs a task of its own
 
@@ -46,7 +49,7 @@ async def start_connection(
 
 async def _serve(config: EndpointConfig, services: Services, stream: trio.SocketStream) -> None:
     try:
-        admitted = await _serve_http(config, stream)
+        admitted = await _HttpPhase(config, stream).serve()
     except BaseException:  # cancelled, or our own fault: either way the client must not wait
         await trio.aclose_forcefully(stream)
         raise
@@ -54,31 +57,56 @@ async def _serve(config: EndpointConfig, services: Services, stream: trio.Socket
         await _run_websocket(config, services, *admitted, stream)
 
 
-async def _serve_http(
-    config: EndpointConfig, stream: trio.SocketStream
-) -> tuple[Request, Accepted] | None:
-    """Answer requests until one is admitted as a WebSocket; None when the connection is closed."""
-    peer = _peer_of(stream)
-    http = HttpConnection(stream)
-    try:
-        while (request := await http.read_head(timeout=HEAD_TIMEOUT)) is not None:
-            mount = config.mounts.get(request.path)
-            answer = (
-                await _respond(config, request)
-                if mount is None
-                else await admit(config, mount, request, peer, secure=False)
-            )
+class _HttpPhase:
+    """A connection as long as it speaks HTTP. Told to drain, it finishes its answer and closes."""
+
+    def __init__(self, config: EndpointConfig, stream: trio.SocketStream) -> None:
+        self._config = config
+        self._http = HttpConnection(stream)
+        self._peer = _peer_of(stream)
+        self._draining = False
+        self._waiting = trio.CancelScope()  # around the wait for a request
+
+    async def serve(self) -> tuple[Request, Accepted] | None:
+        """Answer requests until one is admitted as a WebSocket; None: the connection is closed."""
+        current_process().handle_in_place(self._on_message)
+        try:
+            try:
+                admitted = await self._answer_requests()
+                if admitted is not None:
+                    return admitted
+            except HttpError as error:
+                _log.info("bad request", peer=str(self._peer), problem=str(error))
+                await self._http.respond(error.response)
+        except trio.BrokenResourceError:
+            _log.debug("connection lost", peer=str(self._peer))
+        await self._http.aclose(timeout=LINGER_TIMEOUT)
+        return None
+
+    def _on_message(self, message: Any) -> None:
+        if isinstance(message, Drain):
+            self._draining = True
+            self._waiting.cancel()
+
+    async def _answer_requests(self) -> tuple[Request, Accepted] | None:
+        while not self._draining and (request := await self._next_request()) is not None:
+            answer = await self._answer(request)
             if isinstance(answer, Accepted):
                 return request, answer
-            if not await http.respond(answer):
+            if not await self._http.respond(answer):
                 break
-    except HttpError as error:
-        _log.info("bad request", peer=str(peer), problem=str(error))
-        await http.respond(error.response)
-    except trio.BrokenResourceError:
-        _log.debug("connection lost", peer=str(peer))
-    await http.aclose()
-    return None
+        return None
+
+    async def _next_request(self) -> Request | None:
+        with trio.CancelScope() as self._waiting:
+            return await self._http.read_head(timeout=HEAD_TIMEOUT)
+        return None
+
+    async def _answer(self, request: Request) -> Response | Accepted:
+        mount = self._config.mounts.get(request.path)
+        if mount is None:
+            return await _respond(self._config, request)
+        return await admit(self._config, mount, request, self._peer, secure=False)
 
 
 async def _respond(config: EndpointConfig, request: Request) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import trio
 import trio_websocket
 
@@ -58,13 +59,12 @@ class Client:
 
     async def expect_close(self) -> tuple[int, str]:
         """Read until the server closes; its code and reason."""
-        with trio.fail_after(DEADLINE):
-            try:
-                while True:
-                    await self.websocket.get_message()
-            except trio_websocket.ConnectionClosed as closed:
-                assert closed.reason is not None
-                return int(closed.reason.code), closed.reason.reason or ""
+        with trio.fail_after(DEADLINE), pytest.raises(trio_websocket.ConnectionClosed) as closed:
+            while True:
+                await self.websocket.get_message()
+        reason = closed.value.reason
+        assert reason is not None
+        return int(reason.code), reason.reason or ""
 
     async def settle(self) -> None:
         """Everything sent before has been handled: heartbeats are answered in order."""
@@ -91,7 +91,32 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """Connect one client; a `HandshakeError` says that it was refused."""
     host, port = endpoint.addresses[0]
-    async with trio_websocket.open_websocket_url(
-        f"ws://{host}:{port}{path}", extra_headers=headers or []
-    ) as websocket:
+    # trio-websocket leaves its socket open when the server closes first, so the stream is ours.
+    async with await trio.open_tcp_stream(host, port) as stream, trio.open_nursery() as nursery:
+        websocket = await trio_websocket.wrap_client_stream(
+            nursery, stream, f"{host}:{port}", path, extra_headers=headers or []
+        )
         yield Client(websocket)
+        await websocket.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def refusal(
+    endpoint: Endpoint, path: str, headers: list[tuple[bytes, bytes]] | None = None
+) -> int:
+    """The HTTP status with which an upgrade is refused."""
+    host, port = endpoint.addresses[0]
+    wanted = [
+        (b"host", f"{host}:{port}".encode()),
+        (b"connection", b"Upgrade"),
+        (b"upgrade", b"websocket"),
+        (b"sec-websocket-version", b"13"),
+        (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        *(headers or []),
+    ]
+    head = b"".join(name + b": " + value + b"\r\n" for name, value in wanted)
+    async with await trio.open_tcp_stream(host, port) as stream:
+        await stream.send_all(b"GET " + path.encode() + b" HTTP/1.1\r\n" + head + b"\r\n")
+        with trio.fail_after(DEADLINE):
+            answer = bytes(await stream.receive_some())
+    return int(answer.split()[1])

@@ -109,7 +109,7 @@ class Socket(UserSocket):
 async def endpoint(node):
     socket = type("Socket", (Socket,), {"gate": trio.Event(), "terminated": []})
     async with running(Endpoint({"/socket": socket}, port=0)) as endpoint:
-        endpoint.socket = socket
+        endpoint.socket = socket  # type: ignore[attr-defined]  # for the tests to look into
         yield endpoint
 
 
@@ -152,7 +152,9 @@ async def test_push_inside_join_raises_and_says_what_to_do(client):
         ref = await client.push(None, "room:1", "phx_join", {"push": True})
         assert (await client.expect_reply(ref))["response"] == {"reason": "join crashed"}
     errors = [entry["exc_info"] for entry in logs if entry.get("exc_info")]
-    assert any(isinstance(error, NotJoinedError) and "handle_info" in str(error) for error in errors)
+    assert any(
+        isinstance(error, NotJoinedError) and "handle_info" in str(error) for error in errors
+    )
 
 
 async def test_a_slow_join_holds_up_neither_heartbeats_nor_other_topics(client, endpoint):

@@ -8,9 +8,8 @@ import pytest
 import structlog.testing
 import trio
 import trio.testing
-import trio_websocket
 
-from actors import StartError, current_node
+from actors import KILL, StartError, current_node, receive, spawn, trap_exit
 from channels import (
     Broadcast,
     Channel,
@@ -24,7 +23,7 @@ from channels import (
 from channels.exceptions import InvalidMountError, InvalidRouteError
 from channels.transports.connection import DISCONNECT
 from supervisors import Supervisor
-from tests.channels.phoenix import connected, running
+from tests.channels.phoenix import connected, refusal, running
 
 
 class Room(Channel):
@@ -53,13 +52,6 @@ def endpoint_with(**options: Any) -> Endpoint:
     return Endpoint({"/socket": Socket}, port=0, **options)
 
 
-async def status_of(endpoint: Endpoint, path: str, headers: Any = None) -> int:
-    with pytest.raises(trio_websocket.ConnectionRejected) as refused:
-        async with connected(endpoint, path, headers):
-            pass
-    return refused.value.status_code
-
-
 # -- who gets in ---------------------------------------------------------------------------------
 
 
@@ -78,27 +70,27 @@ async def status_of(endpoint: Endpoint, path: str, headers: Any = None) -> int:
 async def test_who_is_refused_gets_an_http_status_before_the_upgrade(node, query, status):
     async with running(endpoint_with()) as endpoint:
         with structlog.testing.capture_logs():
-            assert await status_of(endpoint, f"/socket/websocket?{query}") == status
+            assert await refusal(endpoint, f"/socket/websocket?{query}") == status
 
 
 async def test_a_page_of_another_origin_is_refused_and_logged_once(node):
     async with running(endpoint_with()) as endpoint:
         with structlog.testing.capture_logs() as logs:
             headers = [(b"origin", b"http://evil.example")]
-            assert await status_of(endpoint, "/socket/websocket?vsn=2.0.0", headers) == 403
+            assert await refusal(endpoint, "/socket/websocket?vsn=2.0.0", headers) == 403
     assert sum("evil.example" in entry["event"] for entry in logs) == 1
 
 
 async def test_a_page_of_the_endpoints_own_origin_may_connect(node):
     async with running(endpoint_with()) as endpoint:
-        own = endpoint.url.encode()
+        own = str(endpoint.url).encode()
         async with connected(endpoint, headers=[(b"origin", own)]) as client:
             await client.settle()
 
 
 async def test_there_is_no_websocket_but_at_the_mounted_path(node):
     async with running(endpoint_with()) as endpoint:
-        assert await status_of(endpoint, "/other/websocket?vsn=2.0.0") == 404
+        assert await refusal(endpoint, "/other/websocket?vsn=2.0.0") == 404
 
 
 # -- what ends a connection ----------------------------------------------------------------------
@@ -155,7 +147,7 @@ async def test_a_stopped_endpoint_sends_its_clients_away_with_1012_and_says_so(n
 
 
 async def test_a_client_that_does_not_read_is_closed_and_costs_the_others_nothing(node):
-    limits = Limits(outbox=64 * 1024)
+    limits = Limits(outbox=64 * 1024, close_timeout=0.1)
     async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as reader:
         await reader.join("room:1")
         slow = await _join_and_stop_reading(endpoint)
@@ -191,10 +183,10 @@ async def _gone(endpoint: Endpoint) -> bool:
 
 
 async def test_the_end_of_a_connection_is_logged_with_what_happened_on_it(node):
+    path = "/socket/websocket?vsn=2.0.0&user=ann"
     with structlog.testing.capture_logs() as logs:
-        async with running(endpoint_with()) as endpoint:
-            async with connected(endpoint, "/socket/websocket?vsn=2.0.0&user=ann") as client:
-                await client.join("room:1")
+        async with running(endpoint_with()) as endpoint, connected(endpoint, path) as client:
+            await client.join("room:1")
     [end] = [entry for entry in logs if entry["event"] == "disconnected"]
     assert end["peer"].startswith("127.0.0.1:")
     assert (end["socket_id"], end["topics"], end["frames_in"]) == ("users:ann", ["room:1"], 1)
@@ -218,19 +210,15 @@ async def test_nothing_is_left_of_a_connection_that_has_ended(node):
 
 
 async def test_a_channel_supervisor_that_is_killed_is_replaced_and_clients_rejoin(node):
-    from actors import KILL
-
     async with running(endpoint_with()) as endpoint, connected(endpoint) as client:
         join_ref = await client.join("room:1")
         with structlog.testing.capture_logs():
-            endpoint._services.channels.exit(KILL)
+            endpoint._services.channel_supervisor().exit(KILL)
             assert (await client.expect())[:4] == [join_ref, join_ref, "room:1", "phx_error"]
             await client.join("room:1")
 
 
 async def test_plain_processes_subscribe_at_the_endpoint_and_get_broadcasts_as_messages(node):
-    from actors import receive, spawn
-
     heard: list[Any] = []
 
     async def listen() -> None:
@@ -258,8 +246,6 @@ async def test_an_endpoint_uses_a_pubsub_that_runs_already(node):
 
 
 async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
-    from actors import trap_exit
-
     trap_exit()
     async with running(endpoint_with()) as first:
         port = first.addresses[0][1]
@@ -269,10 +255,15 @@ async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
 
 
 def test_what_is_wrong_with_a_configuration_is_said_at_construction(tmp_path):
-    wrong = type("Wrong", (UserSocket,), {"channels": {"room:*": dict}})
+    wrong: Any = type("Wrong", (UserSocket,), {"channels": {"room:*": dict}})
+    not_a_socket: Any = dict
     for make, error, words in (
         (lambda: Endpoint({"/socket": wrong}), InvalidRouteError, "subclass of channels.Channel"),
-        (lambda: Endpoint({"/socket": dict}), InvalidMountError, "subclass of channels.UserSocket"),
+        (
+            lambda: Endpoint({"/socket": not_a_socket}),
+            InvalidMountError,
+            "subclass of channels.UserSocket",
+        ),
         (lambda: Endpoint({"socket": Socket}), InvalidMountError, "begin with /"),
         (lambda: Endpoint({}, static=tmp_path / "no"), NotADirectoryError, "missing"),
         (lambda: Endpoint({}, port=70_000), ValueError, "65535"),

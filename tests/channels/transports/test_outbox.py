@@ -336,6 +336,15 @@ async def test_closing_never_waits_longer_than_its_timeout_for_a_peer_that_does_
     assert spawner.running == 0
 
 
+async def test_closing_without_lingering_does_not_wait_for_the_peer_to_close(opened, pair, spawner):
+    ours, client = pair
+    outbox = opened(ours, spawn=spawner)
+    outbox.finish(b"close")
+    with trio.fail_after(5):
+        await outbox.close_after_flush(60, lingering=False)
+    assert await read_to_end(client) == b"close"
+
+
 async def test_closing_twice_is_legal(opened, pair, spawner):
     ours, _ = pair
     outbox = opened(ours, spawn=spawner, close_timeout=0)

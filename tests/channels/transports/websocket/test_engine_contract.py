@@ -496,6 +496,11 @@ async def test_compressed_text_is_checked_to_be_utf8(deflating):
 # -- the choice ---------------------------------------------------------------------------------
 
 
+async def test_an_engine_with_a_task_of_its_own_asks_for_a_nursery():
+    with pytest.raises(ValueError, match="needs a nursery"):
+        await load_engine("trio-websocket")(None, None, nursery=None)  # type: ignore[arg-type]
+
+
 def test_an_unknown_engine_is_refused_with_the_names_of_the_known():
     with pytest.raises(ValueError, match="trio-websocket, wsproto, websockets"):
         load_engine("twisted")
