@@ -7,12 +7,12 @@ from benchmarks.harness.contestants import FreshService
 from benchmarks.harness.goals import at_most
 from benchmarks.harness.options import Options
 from benchmarks.harness.units import BYTES
-from benchmarks.rosters import BARE_ENGINES, OUR_SERVER, RAW_SERVER, SERVER_PEERS
+from benchmarks.rosters import OTHER_ENGINES, OUR_ENGINE, OUR_SERVER, RAW_SERVER, SERVER_PEERS
 
 
 def ask(options: Options) -> list[Result]:
     count = options.count(1_000)
-    programs = (*BARE_ENGINES, RAW_SERVER, OUR_SERVER, *SERVER_PEERS)
+    programs = (OUR_ENGINE, *OTHER_ENGINES, RAW_SERVER, OUR_SERVER, *SERVER_PEERS)
     return [
         hold(
             "memory of a connection with one joined channel",

@@ -15,6 +15,7 @@ from benchmarks.harness.contestants import (
     in_venv,
     on_node,
 )
+from channels.endpoint.config import DEFAULT_ENGINE
 
 _PEERS = "benchmarks.peers"
 
@@ -34,6 +35,8 @@ BARE_ENGINES = tuple(
     Program(f"bare {engine}", Role.LIMIT, in_house(f"{_PEERS}.bare_engines", engine), "plain")
     for engine in ENGINES
 )
+OUR_ENGINE = BARE_ENGINES[ENGINES.index(DEFAULT_ENGINE)]
+OTHER_ENGINES = tuple(bare for bare in BARE_ENGINES if bare is not OUR_ENGINE)
 _CHAT = ("examples.chat", "--host", "127.0.0.1", "--port", "0")
 OUR_SERVER = Program("understudy", Role.OURS, in_house(*_CHAT), "phoenix")
 ENGINE_PAIRS = tuple(  # each bare engine, and the chat on it
