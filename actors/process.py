@@ -199,7 +199,7 @@ class Process:
             reason = reason_of(error)
         except GeneratorExit:  # the interpreter ends
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
             reason = self.reason_of_escaped(error)
         self.end(reason)
 

@@ -14,9 +14,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from actors import Node, open_node
+
+# A slow machine is not a counterexample. Under `CI` Hypothesis itself starts from its "ci" profile.
+hypothesis.settings.register_profile("house", parent=hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("house")
 
 ROOT = Path(__file__).parent.parent
 CONFORMANCE = ROOT / "tests" / "conformance"
