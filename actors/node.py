@@ -140,7 +140,7 @@ class Node:
                 owner.begin_exit(reason_of(error))
             except GeneratorExit:  # the interpreter ends
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
                 owner.begin_exit(owner.reason_of_escaped(error))
 
         self._start_task(f"helper of {owner.pid!r}", help_owner)
@@ -156,7 +156,7 @@ class Node:
         for listener in self._exit_listeners:
             try:
                 listener(pid)
-            except Exception as error:  # it must not keep links and monitors from hearing of it
+            except (Exception, ProcessExit) as error:  # it must not keep links and monitors from hearing of it
                 reports.listener_failed(listener, error)
 
     # -- names -----------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ async def open_node(
             try:
                 with main.cancel_scope:
                     yield node
-            except BaseException as error:  # raised again below, when the processes have ended
+            except BaseException as error:  # noqa: ASYNC103  # raised below, when all have ended
                 failure = error
             surroundings.shield = True  # from now on only a second Ctrl-C hurries the end
             reason = main.exit_reason

@@ -102,7 +102,7 @@ def dead_letter(pid: Any, message: Any) -> None:
     _log.debug("dead letter", process=repr(pid), message=shorten(message))
 
 
-def listener_failed(listener: Any, error: Exception) -> None:
+def listener_failed(listener: Any, error: BaseException) -> None:
     """A death listener raised; it is kept, and the others are called."""
     _log.error("death listener failed", listener=repr(listener), exc_info=error)
 

@@ -1,0 +1,127 @@
+"""The node's one deadline queue."""
+
+import pytest
+import trio
+
+from actors.deadlines import Deadlines
+from actors.waiter import Waiter
+
+
+class Entry(Waiter):
+    """An entry that writes down when it expired."""
+
+    def __init__(self, log, name):
+        super().__init__()
+        self.log = log
+        self.name = name
+
+    def expire(self):
+        self.log.append((self.name, trio.current_time()))
+
+
+@pytest.fixture
+async def deadlines(nursery):
+    queue = Deadlines()
+    nursery.start_soon(queue.run)
+    return queue
+
+
+async def test_entries_expire_at_their_deadline_and_are_forgotten(deadlines, autojump_clock):
+    log = []
+    deadlines.add(Entry(log, "a"), 2)
+    deadlines.add(Entry(log, "b"), 1)
+    assert len(deadlines) == 2
+    await trio.sleep(5)
+    assert log == [("b", pytest.approx(1)), ("a", pytest.approx(2))]
+    assert len(deadlines) == 0
+
+
+async def test_entries_of_one_length_expire_in_the_order_in_which_they_came(
+    deadlines, autojump_clock
+):
+    log = []
+    for name in range(5):
+        deadlines.add(Entry(log, name), 1)
+    await trio.sleep(1.5)
+    assert [name for name, _ in log] == [0, 1, 2, 3, 4]
+
+
+async def test_an_entry_that_is_answered_leaves_the_queue(deadlines, autojump_clock):
+    log = []
+    entry = Entry(log, "a")
+    deadlines.add(entry, 1)
+    entry.resolve("answer")
+    assert len(deadlines) == 0
+    await trio.sleep(2)
+    assert log == []
+
+
+async def test_more_lengths_than_there_are_queues_expire_all_the_same(deadlines, autojump_clock):
+    log = []
+    for length in range(100, 0, -1):
+        deadlines.add(Entry(log, length), length)
+    assert len(deadlines) == 100
+    await trio.sleep(101)
+    assert [(name, round(when)) for name, when in log] == [(n, n) for n in range(1, 101)]
+    assert len(deadlines) == 0
+
+
+async def test_an_entry_of_an_uncommon_length_can_leave_too(deadlines, autojump_clock):
+    log = []
+    entries = [Entry(log, length) for length in range(1, 101)]
+    for entry in entries:
+        deadlines.add(entry, entry.name)
+    for entry in entries:
+        entry.resolve(None)
+    await trio.sleep(101)
+    assert log == []
+    assert len(deadlines) == 0
+
+
+async def test_a_timer_calls_back_once(deadlines, autojump_clock):
+    calls = []
+    timer = deadlines.call_later(1, lambda: calls.append(trio.current_time()))
+    assert timer.remaining() == pytest.approx(1)
+    await trio.sleep(3)
+    assert calls == [pytest.approx(1)]
+    assert timer.remaining() is None
+    assert timer.cancel() is None
+
+
+async def test_a_cancelled_timer_does_not_call_and_says_what_was_left(deadlines, autojump_clock):
+    calls = []
+    timer = deadlines.call_later(2, lambda: calls.append(1))
+    await trio.sleep(0.5)
+    assert timer.cancel() == pytest.approx(1.5)
+    assert timer.cancel() is None
+    await trio.sleep(5)
+    assert calls == []
+
+
+async def test_cancelled_timers_do_not_pile_up(deadlines):
+    for _ in range(10_000):
+        deadlines.call_later(1_000, lambda: None).cancel()
+    assert len(deadlines) == 0
+    assert len(deadlines._heap) < 200
+
+
+async def test_a_timer_that_is_earlier_than_the_earliest_wakes_the_queue(deadlines, autojump_clock):
+    calls = []
+    deadlines.call_later(10, lambda: calls.append("late"))
+    await trio.sleep(1)
+    deadlines.call_later(1, lambda: calls.append("early"))
+    await trio.sleep(2)
+    assert calls == ["early"]
+
+
+async def test_a_callback_may_set_the_next_timer(deadlines, autojump_clock):
+    times = []
+
+    def again():
+        times.append(trio.current_time())
+        if len(times) < 3:
+            deadlines.call_later(1, again)
+
+    deadlines.call_later(1, again)
+    await trio.sleep(10)
+    assert times == [pytest.approx(n) for n in (1, 2, 3)]
