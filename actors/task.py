@@ -322,6 +322,8 @@ class Task(Generic[T]):
         self._check_owner()
         if self.outcome is None:
             await _watch([self], lambda _task: True, timeout)
+        else:  # the owner may have died of the link meanwhile
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _end(self, signal: Any, timeout: float | None) -> None:
         owner = self._check_owner()

@@ -139,9 +139,9 @@ class TaskStream(Generic[T]):
         self._exhausted = True
         self._waiting.clear()
         try:
-            await self._end_tasks()
+            await self._end_tasks()  # noqa: ASYNC102  # shields itself where it waits
         finally:
-            await self._close_source()
+            await self._close_source()  # noqa: ASYNC102  # the source decides about its own end
 
     def __aiter__(self) -> Self:
         return self
@@ -162,6 +162,7 @@ class TaskStream(Generic[T]):
                 self._bell = None
             if not self._ready():
                 await self._fill()
+        await trio.lowlevel.checkpoint_if_cancelled()  # it may have died of the link meanwhile
         return self._outcome(self._waiting.popleft())
 
     # -- running ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
 from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
 from supervisors.partition_supervisor import PartitionSupervisor
 from supervisors.supervisor import Supervisor
+from supervisors.task_supervisor import TaskSupervisor
 
 __all__ = (
     "BRUTAL_KILL",
@@ -58,4 +59,5 @@ __all__ = (
     "Supervisor",
     "SupervisorFlags",
     "SupervisorsError",
+    "TaskSupervisor",
 )

@@ -1,0 +1,513 @@
+"""TaskSupervisor (semantics T9 and T10)."""
+
+from typing import Any
+
+import pytest
+import structlog
+import trio
+
+from actors import (
+    KILL,
+    KILLED,
+    NORMAL,
+    SHUTDOWN,
+    TIMEOUT,
+    CallTimeoutError,
+    Exited,
+    GenServer,
+    NoProcessError,
+    ProcessExit,
+    ReceiveTimeoutError,
+    Returned,
+    ServerExitedError,
+    Task,
+    TaskDone,
+    monitor,
+    open_node,
+    receive,
+    self_pid,
+    spawn,
+    trap_exit,
+)
+from actors.process import current_process
+from actors.task_process import Job
+from supervisors import (
+    BRUTAL_KILL,
+    ChildNotFoundError,
+    InvalidSpecError,
+    MaxChildrenError,
+    Supervisor,
+    TaskSupervisor,
+)
+from supervisors.task_supervisor import _start_task
+
+TASKS = "tasks"
+ITEMS = [1, 2, 3, 4]
+LINKS = pytest.mark.parametrize(
+    "start", [TaskSupervisor.async_link, TaskSupervisor.async_nolink], ids=["link", "nolink"]
+)
+STREAMS = pytest.mark.parametrize(
+    "make_stream",
+    [TaskSupervisor.async_stream, TaskSupervisor.async_stream_nolink],
+    ids=["link", "nolink"],
+)
+CONCURRENCY = pytest.mark.parametrize("limit", [4, 2, 8], ids=["=items", "<items", ">items"])
+
+
+async def give(value=1):
+    return value
+
+
+async def double(item):
+    return item * 2
+
+
+async def slow_double(item):
+    await trio.sleep(10 - item)
+    return item * 2
+
+
+async def leave(reason):
+    raise ProcessExit(reason)
+
+
+async def fail():
+    raise ValueError("oops")
+
+
+async def trapping():
+    trap_exit()
+    await trio.sleep_forever()
+
+
+@pytest.fixture
+async def tasks(node):
+    return await TaskSupervisor.start_link(TASKS)
+
+
+async def outcome_of(function):
+    """How a process ends that runs `function`, and what it had to say."""
+    said: list[Any] = []
+
+    async def main():
+        said.append(await function())
+
+    reason = await spawn(main).wait_exited()
+    return reason, said
+
+
+async def collect(stream):
+    async with stream as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+def returned(*values):
+    return [Returned(value) for value in values]
+
+
+async def nothing_is_left(supervisor):
+    """Neither messages nor links nor tasks."""
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ReceiveTimeoutError):
+        await receive(timeout=0)
+    assert list(current_process().links or ()) == [supervisor]
+    assert await TaskSupervisor.children(supervisor) == []
+
+
+# -- the supervisor ------------------------------------------------------------------------------
+
+
+async def test_it_stands_in_a_tree_under_its_name(node):
+    root = await Supervisor.start_link([(TaskSupervisor, TASKS), (TaskSupervisor, "others")])
+    assert await (await TaskSupervisor.async_nolink(TASKS, give, 7)).wait() == 7
+    assert [child.id for child in await Supervisor.which_children(root)] == ["others", TASKS]
+
+
+def test_its_child_spec_is_that_of_a_supervisor():
+    spec = TaskSupervisor.child_spec(TASKS, max_children=3, restart="transient")
+    assert spec["id"] == TASKS
+    assert spec["type"] == "supervisor"
+    assert spec["restart"] == "transient"
+    assert spec["start"][2] == {"name": TASKS, "max_children": 3}
+    assert TaskSupervisor.child_spec()["id"] is TaskSupervisor
+
+
+async def test_children_and_count(tasks):
+    assert await TaskSupervisor.children(tasks) == []
+    first = await TaskSupervisor.start_child(TASKS, trio.sleep_forever)
+    second = await TaskSupervisor.async_nolink(TASKS, trio.sleep_forever)
+    assert set(await TaskSupervisor.children(TASKS)) == {first, second.pid}
+    assert (await TaskSupervisor.count_children(TASKS)).active == 2
+
+
+async def test_a_supervisor_that_stops_ends_its_tasks(node):
+    supervisor = await TaskSupervisor.start_link()
+    pid = await TaskSupervisor.start_child(supervisor, trio.sleep_forever)
+    task = await TaskSupervisor.async_nolink(supervisor, trio.sleep_forever)
+    await TaskSupervisor.stop(supervisor)
+    assert not pid.is_alive()
+    assert await task.poll() == Exited(SHUTDOWN)
+
+
+# -- start_child ---------------------------------------------------------------------------------
+
+
+async def test_start_child_runs_a_function_with_its_arguments_under_the_supervisor(tasks):
+    seen: list[Any] = []
+
+    async def look(*args):
+        seen.append((args, current_process().ancestors[0], list(current_process().links or ())))
+
+    pid = await TaskSupervisor.start_child(TASKS, look, 1, 2)
+    await pid.wait_exited()
+    assert seen == [((1, 2), TASKS, [tasks])]
+
+
+async def test_start_child_knows_its_callers(tasks):
+    seen: list[Any] = []
+
+    async def look():
+        seen.append(Task.callers())
+
+    async def outer():
+        pid = await TaskSupervisor.start_child(TASKS, look)
+        await pid.wait_exited()
+
+    task = await TaskSupervisor.async_link(TASKS, outer)
+    await task.wait()
+    assert seen == [(task.pid, self_pid())]
+
+
+async def test_a_failing_child_harms_nobody_and_is_reported(tasks):
+    with structlog.testing.capture_logs() as logs:
+        pid = await TaskSupervisor.start_child(TASKS, fail)
+        await pid.wait_exited()
+    assert "Task terminating" in [log["event"] for log in logs]
+    assert await TaskSupervisor.children(TASKS) == []
+
+
+async def test_a_child_is_not_restarted_unless_it_says_so(tasks):
+    runs: list[str] = []
+
+    async def work(name):
+        runs.append(name)
+        if runs.count(name) < 3:
+            raise ProcessExit("again")
+        await trio.sleep_forever()
+
+    for name, restart in (("temporary", "temporary"), ("transient", "transient")):
+        await TaskSupervisor.start_child(TASKS, work, name, restart=restart)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (runs.count("temporary"), runs.count("transient")) == (1, 3)
+    with pytest.raises(InvalidSpecError):
+        await TaskSupervisor.start_child(TASKS, give, restart="sometimes")
+
+
+async def test_max_children(node):
+    await TaskSupervisor.start_link(TASKS, max_children=1)
+    await TaskSupervisor.start_child(TASKS, trio.sleep_forever)
+    with pytest.raises(MaxChildrenError):
+        await TaskSupervisor.start_child(TASKS, give)
+    with pytest.raises(MaxChildrenError):
+        await TaskSupervisor.async_link(TASKS, give)
+    with pytest.raises(MaxChildrenError):
+        await TaskSupervisor.async_nolink(TASKS, give)
+
+
+async def test_terminate_child_ends_a_task(tasks):
+    pid = await TaskSupervisor.start_child(TASKS, trio.sleep_forever)
+    await TaskSupervisor.terminate_child(TASKS, pid)
+    assert not pid.is_alive()
+    with pytest.raises(ChildNotFoundError):
+        await TaskSupervisor.terminate_child(TASKS, pid)
+
+
+@pytest.mark.parametrize(
+    ("shutdown", "reason", "seconds"),
+    [(BRUTAL_KILL, KILLED, 0), (2, KILLED, 2), (5.0, KILLED, 5)],
+)
+async def test_a_task_gets_the_time_to_end_that_it_was_given(
+    tasks, autojump_clock, shutdown, reason, seconds
+):
+    pid = await TaskSupervisor.start_child(TASKS, trapping, shutdown=shutdown)
+    linked = await TaskSupervisor.async_link(TASKS, trapping, shutdown=shutdown)
+    free = await TaskSupervisor.async_nolink(TASKS, trapping, shutdown=shutdown)
+    linked.ignore()
+    assert linked.pid is not None
+    assert free.pid is not None
+    for process in (pid, linked.pid, free.pid):
+        await trio.testing.wait_all_tasks_blocked()
+        started = trio.current_time()
+        ref = monitor(process)
+        await TaskSupervisor.terminate_child(TASKS, process)
+        assert trio.current_time() - started == pytest.approx(seconds)
+        assert ref.pid is process
+    assert free.outcome == Exited(reason)
+
+
+async def test_a_shutdown_that_makes_no_sense_is_refused(tasks):
+    with pytest.raises(InvalidSpecError):
+        await TaskSupervisor.start_child(TASKS, give, shutdown=-1)
+    with pytest.raises(ValueError, match="shutdown"):
+        TaskSupervisor.async_stream(TASKS, ITEMS, double, shutdown="never")
+
+
+# -- async ---------------------------------------------------------------------------------------
+
+
+@LINKS
+async def test_a_supervised_task_gives_its_value(tasks, start):
+    task = await start(TASKS, give, 7)
+    assert await task.wait() == 7
+    assert await TaskSupervisor.children(TASKS) == []
+
+
+@LINKS
+async def test_a_supervised_task_is_a_child_of_the_supervisor(tasks, start):
+    async def look():
+        return current_process().ancestors[0], set(current_process().links or ())
+
+    task = await start(TASKS, look, label="looking")
+    ancestor, links = await task.wait()
+    assert ancestor == TASKS
+    assert links == {tasks, self_pid()} if start is TaskSupervisor.async_link else {tasks}
+    assert "looking" in repr(task)
+
+
+@LINKS
+async def test_the_callers_of_a_supervised_task(tasks, start):
+    async def callers():
+        return Task.callers()
+
+    assert await (await start(TASKS, callers)).wait() == (self_pid(),)
+
+
+async def test_a_linked_task_that_fails_takes_its_owner_along(tasks):
+    async def owner():
+        task = await TaskSupervisor.async_link(TASKS, leave, "oops")
+        await task.wait()
+
+    assert await outcome_of(owner) == ("oops", [])
+
+
+async def test_an_owner_that_ends_takes_a_linked_task_along_and_leaves_others_alone(tasks):
+    started: list[Task[Any]] = []
+
+    async def owner():
+        started.append(await TaskSupervisor.async_link(TASKS, trio.sleep_forever))
+        started.append(await TaskSupervisor.async_nolink(TASKS, trio.sleep_forever))
+        raise ProcessExit("gone")
+
+    await outcome_of(owner)
+    linked, free = started
+    assert linked.pid is not None
+    await linked.pid.wait_exited()
+    assert linked.outcome == Exited("gone")
+    assert await TaskSupervisor.children(TASKS) == [free.pid]
+
+
+async def test_a_task_whose_owner_ended_before_it_started_is_not_run(tasks):
+    ran: list[int] = []
+
+    async def work():
+        ran.append(1)
+
+    trap_exit()  # the test plays the supervisor
+    pid = spawn(trio.sleep_forever)
+    pid.exit(KILL)
+    await pid.wait_exited()
+    task: Task[None] = Task(pid)
+    await _start_task(task, Job(work, (), (pid,), None), link=True)
+    await trio.testing.wait_all_tasks_blocked()
+    assert ran == []
+    assert isinstance(task.outcome, Exited)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "check"),
+    [
+        (leave, ("oops",), lambda reason: reason == "oops"),
+        (fail, (), lambda reason: isinstance(reason.exception, ValueError)),
+        (leave, (NORMAL,), lambda reason: reason is NORMAL),
+    ],
+    ids=["exit", "error", "normal exit"],
+)
+async def test_waiting_for_a_failed_task_raises_its_reason(tasks, function, args, check):
+    task = await TaskSupervisor.async_nolink(TASKS, function, *args)
+    with pytest.raises(ServerExitedError) as failed:
+        await task.wait()
+    assert check(failed.value.reason)
+    assert failed.value.server is task
+
+
+@LINKS
+async def test_waiting_gives_up_after_its_timeout(tasks, autojump_clock, start):
+    task = await start(TASKS, trio.sleep_forever)
+    with pytest.raises(CallTimeoutError):
+        await task.wait(timeout=1)
+    assert await task.kill() is None
+    assert await TaskSupervisor.children(TASKS) == []
+
+
+class Fetcher(GenServer):
+    """The usual way: a task without link, its outcome in `handle_info`."""
+
+    async def init(self):
+        self.done: list[Any] = []
+
+    async def handle_call(self, request, sender):
+        if request == "done":
+            return self.done
+        (await TaskSupervisor.async_nolink(TASKS, *request)).notify()
+        return "started"
+
+    async def handle_info(self, message):
+        match message:
+            case TaskDone(outcome=outcome):
+                self.done.append(outcome)
+
+
+async def test_a_server_gets_outcomes_as_one_message_each_and_survives_failures(tasks):
+    pid = await Fetcher.start()
+    await pid.call((leave, "oops"))
+    await pid.call((give, 7))
+    await trio.testing.wait_all_tasks_blocked()
+    assert sorted(map(repr, await pid.call("done"))) == sorted(
+        map(repr, [Exited("oops"), Returned(7)])
+    )
+
+
+async def test_a_supervisor_that_is_not_there(node):
+    with pytest.raises(NoProcessError):
+        await TaskSupervisor.async_nolink("nobody", give)
+
+
+# -- streams -------------------------------------------------------------------------------------
+
+
+@STREAMS
+@CONCURRENCY
+async def test_a_stream_gives_one_outcome_per_item_in_order(autojump_clock, make_stream, limit):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        stream = make_stream(TASKS, ITEMS, slow_double, max_concurrency=limit, timeout=None)
+        assert await collect(stream) == returned(2, 4, 6, 8)
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_stream_takes_further_arguments(tasks, make_stream):
+    async def add(item, number):
+        return item + number
+
+    assert await collect(make_stream(TASKS, ITEMS, add, 10)) == returned(11, 12, 13, 14)
+
+
+async def test_the_tasks_of_a_stream_are_children_of_the_supervisor(tasks):
+    async def look(_item):
+        return current_process().ancestors[0], Task.callers()
+
+    stream = TaskSupervisor.async_stream_nolink(TASKS, [1], look)
+    assert await collect(stream) == returned((TASKS, (self_pid(),)))
+
+
+@STREAMS
+async def test_exits_are_outcomes_for_a_consumer_that_traps_them(make_stream):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        trap_exit()
+        assert await collect(make_stream(TASKS, ["a", "b"], leave)) == [Exited("a"), Exited("b")]
+        await nothing_is_left(tasks)
+
+
+async def test_a_linked_stream_takes_its_consumer_along_and_an_unlinked_does_not(tasks):
+    async def linked():
+        return await collect(TaskSupervisor.async_stream(TASKS, ["oops"], leave))
+
+    async def unlinked():
+        return await collect(TaskSupervisor.async_stream_nolink(TASKS, ["oops"], leave))
+
+    assert await outcome_of(linked) == ("oops", [])
+    assert await outcome_of(unlinked) == (NORMAL, [[Exited("oops")]])
+
+
+@STREAMS
+async def test_leaving_a_stream_early_ends_its_tasks(autojump_clock, make_stream):
+    async def work(item):
+        if item > 1:
+            await trio.sleep_forever()
+        return item
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        async with make_stream(TASKS, ITEMS, work, max_concurrency=3) as outcomes:
+            assert await anext(outcomes) == Returned(1)
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_supervisor_that_is_full_fails_the_stream_and_its_tasks_are_ended(
+    make_stream, ordered
+):
+    async def forever(_item):
+        await trio.sleep_forever()
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS, max_children=2)
+        with pytest.raises(MaxChildrenError):
+            await collect(make_stream(TASKS, ITEMS, forever, max_concurrency=4, ordered=ordered))
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_another_process_than_the_maker_may_enter(tasks, make_stream):
+    stream = make_stream(TASKS, ITEMS, double)
+
+    async def consumer():
+        return await collect(stream)
+
+    assert await outcome_of(consumer) == (NORMAL, [returned(2, 4, 6, 8)])
+
+
+@STREAMS
+async def test_late_and_failed_tasks_with_their_items(autojump_clock, make_stream):
+    async def work(item):
+        if item == 2:
+            raise ProcessExit("oops")
+        if item == 3:
+            await trio.sleep_forever()
+        return item
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        trap_exit()
+        stream = make_stream(
+            TASKS, [1, 2, 3], work, timeout=1, on_timeout="kill_task", zip_input_on_exit=True
+        )
+        assert await collect(stream) == [Returned(1), Exited((2, "oops")), Exited((3, TIMEOUT))]
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_late_task_raises_in_the_consumer(autojump_clock, make_stream):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        with pytest.raises(CallTimeoutError):
+            await collect(make_stream(TASKS, ITEMS, slow_double, timeout=1))
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_tasks_of_a_stream_end_with_the_supervisor(node, make_stream):
+    async def consumer():
+        supervisor = await TaskSupervisor.start_link()
+        trap_exit()
+        async with make_stream(supervisor, [1], leave_after, supervisor) as outcomes:
+            return [outcome async for outcome in outcomes]
+
+    async def leave_after(_item, supervisor):
+        spawn(TaskSupervisor.stop, supervisor)
+        await trio.sleep_forever()
+
+    assert await outcome_of(consumer) == (NORMAL, [[Exited(SHUTDOWN)]])
