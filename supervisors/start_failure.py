@@ -13,7 +13,7 @@ from actors.exceptions import StartError
 from actors.exits import Crash, Shutdown
 from supervisors.exits import FailedToStartChild
 
-__all__ = ("explain", "is_configuration_error")
+__all__ = ("explain", "is_configuration_error", "show_cause")
 
 CONFIGURATION_ERRORS: Final = (OSError, ValueError, TypeError, LookupError, ImportError)
 """What is raised for a port that is taken, a folder that is missing, a wrong specification."""
@@ -29,6 +29,13 @@ def explain(error: StartError) -> str:
     path, cause = _unwrap(error)
     where = "".join(f"{_name(id)}: " for id in path)
     return f"{where}{_text(cause)}".replace("\n", " ")
+
+
+def show_cause(error: StartError) -> None:
+    """Let `error` show as its cause the exception at the bottom, with its traceback."""
+    cause = _unwrap(error)[1]
+    if error.__cause__ is None and isinstance(cause, BaseException):
+        error.__cause__ = cause
 
 
 def _unwrap(error: StartError) -> tuple[list[Hashable], object]:

@@ -24,14 +24,14 @@ async def start_process(start: Start) -> Any:
         result = await function(*args, **kwargs)
     except StartIgnoredError:
         return None
-    except StartError as error:
-        raise error.with_traceback(None) from None
+    except StartError:
+        raise
     except ProcessExit as request:
-        raise StartError(request.reason) from None
+        raise StartError(request.reason) from request
     except CallError as error:
-        raise StartError(error.exit_reason) from None
+        raise StartError(error.exit_reason) from error
     except Exception as error:
-        raise StartError(Crash(error)) from None
+        raise StartError(Crash(error)) from error
     if type(result) is Pid or _is_pid_with_info(result):
         return result
     raise StartError(BadReturn(result, getattr(function, "__qualname__", repr(function))))

@@ -30,6 +30,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any, TypeAlias
 
 from actors import Via, call, stop
+from actors.exceptions import StartError
 from actors.exits import NORMAL
 from actors.kernel import Destination
 from actors.pid import Pid
@@ -43,6 +44,7 @@ from supervisors.flags import (
     Strategy,
     SupervisorFlags,
 )
+from supervisors.start_failure import show_cause
 from supervisors.supervisor_server import SupervisorServer, answered, supervisor_child_spec
 from supervisors.tree import draw_tree
 
@@ -85,7 +87,12 @@ class Supervisor:
         `AlreadyStartedError` if the name is taken; `StartIgnoredError` if `init` returned
         `Ignore()`.
         """
-        return await SupervisorServer.start_link(cls.__name__, cls().init, args, options, name=name)
+        label, init = cls.__name__, cls().init
+        try:
+            return await SupervisorServer.start_link(label, init, args, options, name=name)
+        except StartError as error:
+            show_cause(error)
+            raise
 
     @classmethod
     def child_spec(cls, *args: Any, **options: Any) -> dict[str, Any]:

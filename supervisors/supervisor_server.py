@@ -256,7 +256,7 @@ class SupervisorServer(GenServer):
             self._children.remove(child)
             if isinstance(error, AlreadyStartedError):
                 raise
-            raise ChildStartError(spec.id, error.reason) from None
+            raise ChildStartError(spec.id, error.reason) from error.__cause__
 
     async def _restart_child(self, child: Child) -> Any:
         try:
@@ -265,7 +265,7 @@ class SupervisorServer(GenServer):
             self._report.start_error(child.spec, None, error.reason)
             if isinstance(error, AlreadyStartedError):
                 raise
-            raise ChildStartError(child.id, error.reason) from None
+            raise ChildStartError(child.id, error.reason) from error.__cause__
 
     def _delete(self, child: Child) -> None:
         self._retries.forget(child)

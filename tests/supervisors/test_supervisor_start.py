@@ -269,6 +269,14 @@ async def test_nested_failures_name_the_whole_path(play: Play):
     assert reason.detail.reason == Shutdown(FailedToStartChild("a", "refused"))
 
 
+async def test_a_failed_start_shows_the_exception_of_the_child_as_its_cause(play: Play):
+    play.script("a", "raise")
+    inner = Supervisor.child_spec(play.children("a"), id="inner")
+    with pytest.raises(StartError) as caught:
+        await Supervisor.start_link([inner])
+    assert str(caught.value.__cause__) == "start raised"
+
+
 @pytest.mark.parametrize(
     ("restart", "kept"), [("permanent", True), ("transient", True), ("temporary", False)]
 )
