@@ -200,7 +200,9 @@ class Connection:
             self._log_end(end)
             if self._outbox is not None:
                 # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
-                await self._outbox.close_after_flush(LINGER_TIMEOUT, lingering=not end.clean)
+                await self._outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
+                    LINGER_TIMEOUT, lingering=not end.clean
+                )
 
     async def _read(self, engine: Engine) -> None:
         outbox = self._outbox
