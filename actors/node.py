@@ -156,7 +156,7 @@ class Node:
         for listener in self._exit_listeners:
             try:
                 listener(pid)
-            except (Exception, ProcessExit) as error:  # it must not keep links and monitors from hearing of it
+            except (Exception, ProcessExit) as error:  # links and monitors must hear of it
                 reports.listener_failed(listener, error)
 
     # -- names -----------------------------------------------------------------------------------
