@@ -24,6 +24,7 @@ from supervisors.exceptions import (
 )
 from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
 from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
+from supervisors.garbage_collection import GarbageCollection
 from supervisors.partition_supervisor import PartitionSupervisor
 from supervisors.supervisor import Supervisor
 from supervisors.task_supervisor import TaskSupervisor
@@ -50,6 +51,7 @@ __all__ = (
     "DynamicSupervisor",
     "DynamicSupervisorFlags",
     "FailedToStartChild",
+    "GarbageCollection",
     "InvalidFlagError",
     "InvalidSpecError",
     "MaxChildrenError",

@@ -41,6 +41,11 @@ from supervisors.flags import (
     Strategy,
     SupervisorFlags,
 )
+from supervisors.garbage_collection import (
+    DEFAULT_GARBAGE_COLLECTION,
+    GarbageCollection,
+    tuned,
+)
 from supervisors.start_failure import explain, is_configuration_error
 from supervisors.supervisor import SupervisorInit
 from supervisors.supervisor_server import SupervisorServer
@@ -60,6 +65,7 @@ class Application:
     hooks.
 
     `children` and the flags are those of `Supervisor`; `name` registers the root supervisor.
+    `garbage_collection` sets CPython's cycle collector while the program runs; None leaves it.
     """
 
     def __init__(
@@ -71,8 +77,10 @@ class Application:
         max_seconds: float = DEFAULT_MAX_SECONDS,
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
         name: str | None = None,
+        garbage_collection: GarbageCollection | None = DEFAULT_GARBAGE_COLLECTION,
     ) -> None:
         self.name = name
+        self._garbage_collection = garbage_collection
         self._children = tuple(children)
         self._flags = SupervisorFlags(strategy, max_restarts, max_seconds, auto_shutdown)
         self._asked_to_stop = False
@@ -99,7 +107,8 @@ class Application:
 
         Returns for exit code 0 and raises `SystemExit` for the others.
         """
-        code = actors.run(self._main, **options)
+        with tuned(self._garbage_collection):
+            code = actors.run(self._main, **options)
         if code != EXIT_STOPPED:
             raise SystemExit(code)
 
