@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from tests.conformance.demo_node import DemoNode
-from tests.conformance.node_script import open_script
+from tests.conformance.browser import Browser
+from tests.conformance.demo_node import DemoNode, first_line
+from tests.conformance.node_script import CLIENTS, open_script
 from tests.conformance.phoenix import PhoenixClients
 
 ENGINES = ("trio-websocket", "wsproto", "websockets")
@@ -87,3 +90,19 @@ async def phoenix_v1(node_js: str, npm_packages: Path) -> AsyncIterator[PhoenixC
     """Clients of npm `phoenix` 1.2.1, the last release that speaks V1."""
     async with open_script(node_js, "phoenix_client.mjs", "phoenix-v1") as script:
         yield PhoenixClients(script)
+
+
+@pytest.fixture(scope="session")
+def chromium_address(node_js: str, npm_packages: Path, chromium: str) -> Iterator[str]:
+    """Where a running Chromium can be driven; all tests use the same one, in contexts of their own."""
+    command = [node_js, str(CLIENTS / "browser_server.mjs"), chromium]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as server:
+        yield first_line(server).strip()
+        server.communicate(timeout=20)
+
+
+@pytest.fixture
+async def browser(node_js: str, chromium_address: str) -> AsyncIterator[Browser]:
+    """The people at a Chromium."""
+    async with open_script(node_js, "browser.mjs", chromium_address) as script:
+        yield Browser(script)

@@ -77,8 +77,8 @@ def run_node(*options: str, log: Path) -> subprocess.Popen[str]:
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """What it prints first; empty if it ends without a word."""
+    """What a program prints first; empty if it ends without a word."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
-    assert ready, f"the node printed nothing within {DEADLINE} s"
+    assert ready, f"it printed nothing within {DEADLINE} s"
     return process.stdout.readline()

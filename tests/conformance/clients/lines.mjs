@@ -12,8 +12,9 @@ const fromJson = (_key, value) => {
 
 export const say = (what) => process.stdout.write(`${JSON.stringify(what, toJson)}\n`);
 
-/** Carry out each command when it comes; the program ends with its input. */
-export async function obey(carryOut) {
+/** Carry out each command when it comes; the program ends with its input, after `cleanUp`. */
+export async function obey(carryOut, cleanUp = () => {}) {
   for await (const line of createInterface({ input: process.stdin })) carryOut(JSON.parse(line, fromJson));
+  await cleanUp();
   process.exit(0);
 }
