@@ -123,7 +123,7 @@ class Worker:
         assert self._remote is not None
         answer = self._remote.request(self.operation, **self.parameters)
         if "unsupported" in answer:
-            raise UnavailableError("does not do this")
+            raise UnavailableError(answer["unsupported"])
         if self.fresh:
             self.close()
         return answer

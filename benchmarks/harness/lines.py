@@ -35,10 +35,12 @@ def serve(operations: Mapping[str, Operation], distributions: Sequence[str] = ()
             request = json.loads(line)
             operation = operations.get(request.pop("do"))
             if operation is None:
-                _say(answers, {"unsupported": f"one of {', '.join(operations)} is"})
+                _say(answers, {"unsupported": "has no such operation"})
                 continue
             try:
                 _say(answers, operation(**request))
+            except NotImplementedError as error:
+                _say(answers, {"unsupported": str(error)})
             except Exception as error:  # the parent decides; it gets the whole text
                 _say(answers, {"error": _words(error)})
 

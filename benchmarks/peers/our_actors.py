@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,7 +34,7 @@ class Echo(GenServer):
 def call(callers: int, seconds: float) -> Figures:
     async def main() -> Figures:
         echo = await Echo.start_link()
-        return await measure_calls(lambda: echo.call("count"), callers, seconds)
+        return await measure_calls(partial(echo.call, "count"), callers, seconds)
 
     return run(main)
 

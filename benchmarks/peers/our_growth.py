@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -56,7 +57,7 @@ def processes(size: int, seconds: float) -> Figures:
         for _ in range(size):
             await Idle.start()
         echo = await Echo.start()
-        return await _repeat(seconds, lambda: echo.call("count"))
+        return await _repeat(seconds, partial(echo.call, "count"))
 
     return run(main)
 
@@ -68,7 +69,7 @@ def names(size: int, seconds: float) -> Figures:
         for index in range(size):
             await Idle.start(name=f"idle-{index}")
         await Echo.start(name="echo")
-        return await _repeat(seconds, lambda: call_by_name("echo", "count"))
+        return await _repeat(seconds, partial(call_by_name, "echo", "count"))
 
     return run(main)
 
@@ -81,7 +82,7 @@ def queued_elsewhere(size: int, seconds: float) -> Figures:
         for number in range(size):
             busy.send(number)
         echo = await Echo.start()
-        return await _repeat(seconds, lambda: echo.call("count"))
+        return await _repeat(seconds, partial(echo.call, "count"))
 
     return run(main)
 
@@ -118,7 +119,7 @@ def selective_receive(size: int, seconds: float) -> Figures:
         me = self_pid()
         for number in range(size):
             me.send(number)
-        return await _repeat(seconds, lambda: pick(me))
+        return await _repeat(seconds, partial(pick, me))
 
     return run(main)
 

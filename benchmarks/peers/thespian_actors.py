@@ -28,7 +28,7 @@ class Echo(Actor):
 
 def call(callers: int, seconds: float) -> Figures:
     if callers > 1:
-        raise NotImplementedError("simpleSystemBase has one caller: it runs in the caller's thread")
+        raise NotImplementedError("its simpleSystemBase runs in the thread of its one caller")
     echo = SYSTEM.createActor(Echo)
     count = 0
     with Stopwatch() as watch:
