@@ -17,6 +17,7 @@ from channels.messages import Binary, Broadcast, Message, Reply
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, UserSocket
 from channels.transports.connection import Limits
+from channels.typed_events import on
 
 __all__ = (
     "Binary",
@@ -35,5 +36,6 @@ __all__ = (
     "Reply",
     "SocketRef",
     "UserSocket",
+    "on",
     "reply",
 )
