@@ -6,7 +6,8 @@ from typing import Any
 
 import trio
 
-from actors import Exit, Pid, ProcessExit, receive, self_pid, send, trap_exit
+from actors import Pid, ProcessExit, receive
+from actors.introspection import ProcessInfo, process_info
 
 
 class Boom(Exception):
@@ -16,14 +17,6 @@ class Boom(Exception):
 async def forever() -> None:
     """Live until an exit signal comes."""
     await trio.sleep_forever()
-
-
-async def trapper(reporter: Pid) -> None:
-    """Trap exits and tell each message to `reporter`."""
-    trap_exit()
-    send(reporter, "ready")
-    while True:
-        send(reporter, (self_pid(), await receive()))
 
 
 async def exit_with(reason: Any) -> None:
@@ -41,18 +34,8 @@ async def fail(error: BaseException) -> None:
     raise error
 
 
-async def settle() -> None:
-    """Let every other task come to rest."""
-    await trio.testing.wait_all_tasks_blocked()
-
-
-__all__ = (
-    "Boom",
-    "Exit",
-    "exit_when_told",
-    "exit_with",
-    "fail",
-    "forever",
-    "settle",
-    "trapper",
-)
+def info_of(pid: Pid) -> ProcessInfo:
+    """`process_info` of one that is there."""
+    info = process_info(pid)
+    assert info is not None
+    return info

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import trio
@@ -151,7 +152,7 @@ async def test_calling_one_that_has_begun_to_exit_is_noproc(node):
 @pytest.mark.parametrize("reason", [SHUTDOWN, "crash", KILL])
 async def test_a_server_that_dies_fails_every_call_with_its_reason(node, reason):
     pid = await Echo.start()
-    failures = []
+    failures: list[Any] = []
 
     async def caller():
         try:
@@ -170,7 +171,7 @@ async def test_a_server_that_dies_fails_every_call_with_its_reason(node, reason)
 async def test_a_request_that_the_server_did_not_get_to_fails_with_its_reason(node, autojump_clock):
     pid = await Echo.start()
     pid.cast("x")
-    failures = []
+    failures: list[Any] = []
 
     async def caller(request):
         try:
@@ -309,7 +310,7 @@ async def test_cast_never_fails(node):
 @pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, "custom"])
 async def test_stop_ends_the_server_with_the_reason_and_returns(node, reason):
     pid = await Echo.start()
-    assert await pid.stop(reason) is None
+    await pid.stop(reason)
     assert not pid.is_alive()
 
 
@@ -328,7 +329,7 @@ async def test_stopping_the_dead_is_noproc(node):
 
 
 async def test_stop_waits_behind_the_messages_that_are_queued(node):
-    handled = []
+    handled: list[Any] = []
 
     class Slow(GenServer):
         async def handle_cast(self, message):

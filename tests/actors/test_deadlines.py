@@ -1,5 +1,7 @@
 """The node's one deadline queue."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -27,7 +29,7 @@ async def deadlines(nursery):
 
 
 async def test_entries_expire_at_their_deadline_and_are_forgotten(deadlines, autojump_clock):
-    log = []
+    log: list[Any] = []
     deadlines.add(Entry(log, "a"), 2)
     deadlines.add(Entry(log, "b"), 1)
     assert len(deadlines) == 2
@@ -39,7 +41,7 @@ async def test_entries_expire_at_their_deadline_and_are_forgotten(deadlines, aut
 async def test_entries_of_one_length_expire_in_the_order_in_which_they_came(
     deadlines, autojump_clock
 ):
-    log = []
+    log: list[Any] = []
     for name in range(5):
         deadlines.add(Entry(log, name), 1)
     await trio.sleep(1.5)
@@ -47,7 +49,7 @@ async def test_entries_of_one_length_expire_in_the_order_in_which_they_came(
 
 
 async def test_an_entry_that_is_answered_leaves_the_queue(deadlines, autojump_clock):
-    log = []
+    log: list[Any] = []
     entry = Entry(log, "a")
     deadlines.add(entry, 1)
     entry.resolve("answer")
@@ -57,7 +59,7 @@ async def test_an_entry_that_is_answered_leaves_the_queue(deadlines, autojump_cl
 
 
 async def test_more_lengths_than_there_are_queues_expire_all_the_same(deadlines, autojump_clock):
-    log = []
+    log: list[Any] = []
     for length in range(100, 0, -1):
         deadlines.add(Entry(log, length), length)
     assert len(deadlines) == 100
@@ -67,7 +69,7 @@ async def test_more_lengths_than_there_are_queues_expire_all_the_same(deadlines,
 
 
 async def test_an_entry_of_an_uncommon_length_can_leave_too(deadlines, autojump_clock):
-    log = []
+    log: list[Any] = []
     entries = [Entry(log, length) for length in range(1, 101)]
     for entry in entries:
         deadlines.add(entry, entry.name)
@@ -79,7 +81,7 @@ async def test_an_entry_of_an_uncommon_length_can_leave_too(deadlines, autojump_
 
 
 async def test_a_timer_calls_back_once(deadlines, autojump_clock):
-    calls = []
+    calls: list[Any] = []
     timer = deadlines.call_later(1, lambda: calls.append(trio.current_time()))
     assert timer.remaining() == pytest.approx(1)
     await trio.sleep(3)
@@ -89,7 +91,7 @@ async def test_a_timer_calls_back_once(deadlines, autojump_clock):
 
 
 async def test_a_cancelled_timer_does_not_call_and_says_what_was_left(deadlines, autojump_clock):
-    calls = []
+    calls: list[Any] = []
     timer = deadlines.call_later(2, lambda: calls.append(1))
     await trio.sleep(0.5)
     assert timer.cancel() == pytest.approx(1.5)
@@ -106,7 +108,7 @@ async def test_cancelled_timers_do_not_pile_up(deadlines):
 
 
 async def test_a_timer_that_is_earlier_than_the_earliest_wakes_the_queue(deadlines, autojump_clock):
-    calls = []
+    calls: list[Any] = []
     deadlines.call_later(10, lambda: calls.append("late"))
     await trio.sleep(1)
     deadlines.call_later(1, lambda: calls.append("early"))
@@ -115,7 +117,7 @@ async def test_a_timer_that_is_earlier_than_the_earliest_wakes_the_queue(deadlin
 
 
 async def test_a_callback_may_set_the_next_timer(deadlines, autojump_clock):
-    times = []
+    times: list[Any] = []
 
     def again():
         times.append(trio.current_time())

@@ -142,7 +142,7 @@ async def test_a_second_reply_is_dropped(node):
 
 
 async def test_stop_with_a_reply_runs_terminate_then_replies_then_ends(node):
-    log = []
+    log: list[Any] = []
 
     class Stopping(GenServer):
         async def handle_call(self, request, sender):
@@ -212,7 +212,8 @@ async def test_an_exit_ends_with_its_reason(node, callback):
 
 @pytest.mark.parametrize("callback", ["call", "cast", "info", "continue"])
 async def test_an_action_that_is_none_ends_with_a_bad_return(node, callback):
-    await check_end(callback, ("return", NoReply(then="soon")), BadReturn("soon", "then"))
+    junk: Any = "soon"
+    await check_end(callback, ("return", NoReply(then=junk)), BadReturn(junk, "then"))
 
 
 async def check_end(callback, message, reason):
@@ -235,7 +236,7 @@ async def check_end(callback, message, reason):
 
 
 async def test_an_exit_in_a_nursery_of_a_callback_ends_in_order(node):
-    log = []
+    log: list[Any] = []
 
     class Nursery(GenServer):
         async def handle_cast(self, message):
@@ -666,10 +667,10 @@ async def test_a_message_without_handle_info_is_logged_and_dropped(node):
 async def test_an_undefined_function_inside_a_callback_is_not_taken_for_a_missing_callback(node):
     class Broken(GenServer):
         async def handle_info(self, message):
-            self.no_such_method()
+            self.no_such_method()  # type: ignore[attr-defined]  # on purpose
 
         async def terminate(self, reason):
-            self.no_such_method_either()
+            self.no_such_method_either()  # type: ignore[attr-defined]  # on purpose
 
     pid = await Broken.start()
     send(pid, "x")
@@ -683,7 +684,7 @@ async def test_an_undefined_function_inside_a_callback_is_not_taken_for_a_missin
 
 async def test_a_busy_server_lets_others_run(node):
     pid, _ = await start()
-    turns = []
+    turns: list[Any] = []
 
     async def bystander():
         for _ in range(10):

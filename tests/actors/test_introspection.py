@@ -82,7 +82,7 @@ async def test_the_state_of_a_server_with_slots_is_seen_too(node):
 
 async def test_replace_state_runs_in_the_server_and_gives_the_new_state(node):
     pid = await Counter.start()
-    ran_in = []
+    ran_in: list[Any] = []
 
     def change(state):
         ran_in.append(self_pid())
@@ -260,7 +260,7 @@ async def test_messages_keep_their_order_while_a_server_is_suspended(node):
 
 
 async def test_the_parents_exit_ends_a_suspended_server_in_order(node):
-    log = []
+    log: list[Any] = []
     me = self_pid()
 
     class Server(GenServer):
@@ -389,7 +389,7 @@ async def test_a_hook_sees_each_event_with_its_own_state_and_the_servers(node):
 
 
 async def test_a_hook_that_says_done_is_removed(node):
-    seen = []
+    seen: list[Any] = []
 
     def hook(_, event, state):
         seen.append(event.message)
@@ -415,7 +415,7 @@ async def test_a_hook_that_raises_is_removed_and_harms_nobody(node):
 
 
 async def test_two_hooks_of_one_id_are_refused_and_of_two_ids_both_called(node):
-    seen = []
+    seen: list[Any] = []
 
     def hook(name, event, state):
         seen.append(name)
@@ -446,7 +446,7 @@ async def test_a_server_that_nobody_looks_at_has_no_debugging_state(node):
 
 
 async def test_terminate_ends_a_server_in_order(node):
-    log = []
+    log: list[Any] = []
 
     class Server(GenServer):
         async def terminate(self, reason):

@@ -1,5 +1,7 @@
 """Links (semantics L)."""
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -23,12 +25,11 @@ from actors import (
     trap_exit,
     unlink,
 )
-from actors.introspection import process_info
-from tests.actors.helpers import exit_when_told, exit_with, forever
+from tests.actors.helpers import exit_when_told, exit_with, forever, info_of
 
 
 def links(pid):
-    return set(process_info(pid).links)
+    return set(info_of(pid).links)
 
 
 async def test_a_link_is_symmetric(node):
@@ -101,7 +102,7 @@ async def test_a_linked_process_dies_of_the_same_reason(node):
 
 
 async def test_a_parent_that_ends_normal_does_not_take_its_linked_child_with_it(node):
-    children = []
+    children: list[Any] = []
 
     async def parent():
         children.append(spawn_link(forever))
@@ -190,7 +191,7 @@ async def test_what_was_trapped_stays_a_message_after_trapping_ends(node):
 
 
 async def test_a_process_that_dies_tells_each_of_its_links_once(node):
-    got = []
+    got: list[Any] = []
 
     async def listener(peer):
         trap_exit()

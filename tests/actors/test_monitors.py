@@ -18,8 +18,7 @@ from actors import (
     spawn,
     spawn_monitor,
 )
-from actors.introspection import process_info
-from tests.actors.helpers import exit_when_told, exit_with, forever
+from tests.actors.helpers import exit_when_told, exit_with, forever, info_of
 
 
 async def test_each_monitor_gives_one_down(node):
@@ -69,7 +68,7 @@ async def test_after_demonitor_no_down_comes(node):
     await wait_all_tasks_blocked()
     with pytest.raises(ReceiveTimeoutError):
         await receive(timeout=0)
-    assert process_info(self_pid()).monitors == ()
+    assert info_of(self_pid()).monitors == ()
 
 
 async def test_demonitor_says_that_the_down_was_delivered_and_leaves_it(node):
@@ -100,7 +99,7 @@ async def test_a_watcher_that_dies_is_forgotten_by_the_watched(node):
         monitor(pid)
 
     await spawn(watcher).wait_exited()
-    assert process_info(pid).monitored_by == ()
+    assert info_of(pid).monitored_by == ()
 
 
 async def test_a_process_can_monitor_itself_and_nobody_hears(node):

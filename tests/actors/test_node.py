@@ -1,6 +1,7 @@
 """Nodes: names, the end in order, interrupts, several in one program."""
 
 import signal
+from typing import Any
 
 import pytest
 import trio
@@ -93,7 +94,7 @@ async def test_a_pid_is_its_own_name(node):
 
 async def test_a_name_of_the_wrong_kind_says_what_is_legal(node):
     with pytest.raises(TypeError, match=r"Via\(registry, key\)"):
-        whereis(42)
+        whereis(42)  # type: ignore[arg-type]  # on purpose
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ async def test_nothing_outlives_the_node():
 
 
 async def test_servers_that_the_body_started_end_newest_first_and_run_terminate():
-    log = []
+    log: list[Any] = []
     async with open_node():
         for name in "abc":
             await Witness.start_link(log, name)
@@ -115,14 +116,14 @@ async def test_servers_that_the_body_started_end_newest_first_and_run_terminate(
 
 
 async def test_servers_without_a_link_run_terminate_too():
-    log = []
+    log: list[Any] = []
     async with open_node():
         await Witness.start(log, "unlinked")
     assert log == [("unlinked", SHUTDOWN)]
 
 
 async def test_the_body_waits_for_each_server_to_end(autojump_clock):
-    log = []
+    log: list[Any] = []
     async with open_node():
         for name in "ab":
             await Witness.start_link(log, name, 1)
@@ -131,7 +132,7 @@ async def test_the_body_waits_for_each_server_to_end(autojump_clock):
 
 
 async def test_a_server_that_takes_too_long_is_killed(autojump_clock):
-    log = []
+    log: list[Any] = []
     async with open_node(shutdown_timeout=2):
         await Witness.start_link(log, "slow", 60)
         await Witness.start_link(log, "quick")
@@ -152,7 +153,7 @@ async def test_processes_that_trap_and_ignore_the_end_are_killed(autojump_clock)
 
 
 async def test_processes_that_are_started_while_the_node_ends_end_too(autojump_clock):
-    started = []
+    started: list[Any] = []
 
     class Hydra(GenServer):
         async def terminate(self, reason):
@@ -193,7 +194,7 @@ async def test_a_crash_that_reaches_the_body_through_a_link_is_the_cause():
 
 
 async def test_a_cancellation_around_the_node_ends_it_in_order(autojump_clock):
-    log = []
+    log: list[Any] = []
     with trio.move_on_after(1) as scope:
         async with open_node():
             await Witness.start_link(log, "a", 2)
@@ -215,7 +216,7 @@ async def test_zombies_do_not_keep_the_ordered_end_waiting_longer_than_they_must
         with trio.CancelScope(shield=True):
             await trio.sleep(10)
 
-    ended = []
+    ended: list[Any] = []
 
     async with open_node(kill_grace=0.5, shutdown_timeout=1):
         pid = spawn(shielded)
@@ -243,7 +244,7 @@ def test_run_returns_what_main_returns():
 
 
 def test_ctrl_c_ends_the_node_in_order_and_is_raised():
-    log = []
+    log: list[Any] = []
 
     async def main():
         await Witness.start_link(log, "a")
@@ -272,7 +273,7 @@ def test_a_second_ctrl_c_hurries():
 
 
 def test_ctrl_c_in_the_code_of_a_process_ends_the_node_in_order():
-    log = []
+    log: list[Any] = []
 
     async def interrupted():
         signal.raise_signal(signal.SIGINT)
@@ -346,7 +347,7 @@ async def test_processes_do_not_inherit_the_context_of_whoever_starts_them(node)
 
     setting = ContextVar("setting", default="default")
     setting.set("starter's")
-    seen = []
+    seen: list[Any] = []
 
     async def look():
         seen.append(setting.get())
@@ -369,7 +370,7 @@ async def test_a_helper_that_raises_ends_its_owner(node):
 
 async def test_a_helper_runs_as_its_owner(node):
     pid = spawn(forever)
-    seen = []
+    seen: list[Any] = []
 
     async def helper():
         seen.append(self_pid())

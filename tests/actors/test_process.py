@@ -1,5 +1,7 @@
 """Processes: how they end, exit signals, death, zombies (semantics P, K)."""
 
+from typing import Any
+
 import pytest
 import structlog
 import trio
@@ -39,7 +41,7 @@ from actors import (
     whereis,
 )
 from actors.introspection import process_info
-from tests.actors.helpers import Boom, exit_with, fail, forever
+from tests.actors.helpers import Boom, exit_with, fail, forever, info_of
 
 
 async def reason_of_end(function, *args):
@@ -122,7 +124,7 @@ async def test_system_exit_in_a_process_ends_the_node_and_is_raised_by_it():
 
 
 async def test_keyboard_interrupt_in_a_process_ends_the_others_in_order():
-    ended = []
+    ended: list[Any] = []
 
     async def orderly():
         try:
@@ -248,7 +250,7 @@ async def test_an_exception_while_a_process_unwinds_does_not_change_its_reason(n
 
 
 async def test_a_process_that_is_ended_before_its_first_step_never_takes_one(node):
-    steps = []
+    steps: list[Any] = []
 
     async def step():
         steps.append(1)
@@ -347,10 +349,10 @@ async def test_a_link_hears_before_a_monitor(node):
 
 
 async def test_death_listeners_run_before_links_and_monitors_hear(node):
-    order = []
+    order: list[Any] = []
     me = self_pid()
     pid, ref = spawn_monitor(forever)
-    node.on_exit(lambda dead: order.append((dead, process_info(me).message_queue_len)))
+    node.on_exit(lambda dead: order.append((dead, info_of(me).message_queue_len)))
     exit(pid, "go")
     await receive(ref)
     assert order == [(pid, 0)]
@@ -459,7 +461,7 @@ async def test_a_killed_process_that_unwinds_in_time_is_no_zombie(autojump_clock
 
 
 async def test_a_zombie_is_fenced_off(autojump_clock):
-    outcomes = []
+    outcomes: list[Any] = []
 
     def act():
         for verb in (self_pid, lambda: spawn(forever), lambda: monitor("x"), trap_exit):
@@ -478,7 +480,7 @@ async def test_a_zombie_is_fenced_off(autojump_clock):
 
 
 async def test_a_zombie_cannot_call(autojump_clock):
-    outcomes = []
+    outcomes: list[Any] = []
 
     async def calls_late(server):
         with trio.CancelScope(shield=True):
@@ -508,7 +510,7 @@ async def test_ancestors_are_the_nearest_first_by_name_if_they_have_one(node):
         await trio.sleep_forever()
 
     async def grandchild():
-        send(me, process_info(self_pid()).ancestors)
+        send(me, info_of(self_pid()).ancestors)
 
     register("root", me)
     pid = spawn(child)
@@ -519,11 +521,11 @@ async def test_a_label_shows_in_the_pid_and_in_process_info(node):
     pid = spawn(forever, label="worker 1")
     assert "worker 1" in repr(pid)
     set_label("main program")
-    assert process_info(self_pid()).label == "main program"
+    assert info_of(self_pid()).label == "main program"
 
 
 async def test_a_process_without_a_label_is_called_as_its_function(node):
-    assert process_info(spawn(forever)).label == "forever"
+    assert info_of(spawn(forever)).label == "forever"
 
 
 async def test_a_crash_is_reported_once_with_its_ancestors_and_exception(node):
@@ -557,7 +559,7 @@ async def test_a_process_that_dies_of_a_signal_is_not_reported(node):
 
 
 async def test_a_process_can_handle_its_messages_in_the_step_of_the_sender(node):
-    seen = []
+    seen: list[Any] = []
 
     async def in_place():
         node.processes[self_pid()].handle_in_place(seen.append)
@@ -572,7 +574,7 @@ async def test_a_process_can_handle_its_messages_in_the_step_of_the_sender(node)
 
 
 async def test_a_handler_in_place_runs_as_its_own_process(node):
-    seen = []
+    seen: list[Any] = []
 
     async def in_place():
         node.processes[self_pid()].handle_in_place(lambda _: seen.append(self_pid()))

@@ -19,7 +19,7 @@ from actors import (
     spawn_monitor,
 )
 from actors.selective import SelectiveQueue
-from tests.actors.helpers import exit_when_told, forever
+from tests.actors.helpers import exit_when_told, forever, info_of
 
 
 def send_all(*messages):
@@ -32,9 +32,8 @@ async def rest():
 
 
 def queued():
-    from actors.introspection import process_info
 
-    return process_info(self_pid()).message_queue_len
+    return info_of(self_pid()).message_queue_len
 
 
 async def test_receive_takes_the_oldest_message(node):
@@ -158,7 +157,7 @@ async def test_a_predicate_that_raises_takes_nothing(node):
 
 
 async def test_only_the_own_task_may_receive(node):
-    caught = []
+    caught: list[Any] = []
 
     async def process():
         async def helper():
@@ -176,7 +175,7 @@ async def test_only_the_own_task_may_receive(node):
 
 async def test_a_matcher_of_the_wrong_kind_says_what_is_legal(node):
     with pytest.raises(TypeError, match="a type, a tuple of types, a MonitorRef or a predicate"):
-        await receive(3)
+        await receive(3)  # type: ignore[arg-type]  # on purpose
 
 
 async def test_a_plain_process_that_receives_can_be_stopped(node):

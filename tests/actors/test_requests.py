@@ -1,5 +1,7 @@
 """Asynchronous requests and their collections (semantics G27)."""
 
+from typing import Any
+
 import pytest
 import structlog
 import trio
@@ -101,9 +103,10 @@ async def test_a_request_to_one_that_is_exiting_is_answered_with_noproc(node):
 async def test_waiting_may_be_repeated_after_a_timeout(node, autojump_clock):
     pid = await Slow.start()
     request = send_request(pid, ("after", 3, "value"))
-    for _ in range(2):
-        with pytest.raises(CallTimeoutError) as caught:
-            await wait_response(request, 1)
+    with pytest.raises(CallTimeoutError):
+        await wait_response(request, 1)
+    with pytest.raises(CallTimeoutError) as caught:
+        await wait_response(request, 1)
     assert caught.value.request == ("after", 3, "value")
     assert await wait_response(request, 2) == "value"
 
@@ -180,7 +183,7 @@ async def test_responses_come_as_they_arrive_with_their_labels(node, autojump_cl
     for seconds in (3, 1, 2):
         collection.send(pid, ("after", seconds, f"value {seconds}"), label=seconds)
     assert len(collection) == 3
-    got = []
+    got: list[Any] = []
     while outcome := await collection.wait():
         response, label = outcome
         got.append((label, response.result()))

@@ -42,8 +42,7 @@ from actors import (
     trap_exit,
     whereis,
 )
-from actors.introspection import process_info
-from tests.actors.helpers import Boom, forever
+from tests.actors.helpers import Boom, forever, info_of
 
 BOOM = Boom("init")
 
@@ -114,7 +113,7 @@ MATRIX = {
 }
 
 
-@pytest.fixture(params=MATRIX.values(), ids=MATRIX.keys())
+@pytest.fixture(params=list(MATRIX.values()), ids=list(MATRIX))
 def row(request):
     return request.param
 
@@ -248,7 +247,7 @@ async def test_an_init_that_is_quick_enough_leaves_no_deadline(node):
 
 
 async def test_a_starter_that_gives_up_takes_the_unfinished_server_down(node, autojump_clock):
-    pids = []
+    pids: list[Any] = []
 
     async def tells(server):
         pids.append(server.pid)
@@ -262,7 +261,7 @@ async def test_a_starter_that_gives_up_takes_the_unfinished_server_down(node, au
 
 
 async def test_a_starter_that_dies_takes_the_server_that_it_starts_with_it(node):
-    pids = []
+    pids: list[Any] = []
 
     async def tells(server):
         pids.append(server.pid)
@@ -307,7 +306,7 @@ async def _send_exit(pid):
 
 
 async def test_the_name_is_taken_before_init_runs(node):
-    seen = []
+    seen: list[Any] = []
 
     async def looks(server):
         seen.append(whereis("x"))
@@ -317,7 +316,7 @@ async def test_the_name_is_taken_before_init_runs(node):
 
 
 async def test_a_taken_name_is_told_with_its_holder_and_init_is_not_run(node):
-    ran = []
+    ran: list[Any] = []
 
     async def init(server):
         ran.append(1)
@@ -333,7 +332,7 @@ async def test_a_taken_name_is_told_with_its_holder_and_init_is_not_run(node):
 
 async def test_a_name_of_the_wrong_kind_is_refused_before_anything_starts(node):
     with pytest.raises(TypeError, match="Via"):
-        await Starting.start(gives(None), name=42)
+        await Starting.start(gives(None), name=42)  # type: ignore[arg-type]  # on purpose
     assert len(node.processes) == 1
 
 
@@ -368,7 +367,7 @@ async def test_a_server_can_have_a_name_in_a_registry(node):
 
 async def test_a_registry_that_refuses_leaves_no_process_and_no_message(node):
     trap_exit()
-    ran = []
+    ran: list[Any] = []
 
     async def init(server):
         ran.append(1)
@@ -403,15 +402,15 @@ async def test_start_link_links_and_start_does_not(node):
     trap_exit()
     linked = await Starting.start_link(gives(None))
     alone = await Starting.start(gives(None))
-    assert process_info(self_pid()).links == (linked,)
-    assert process_info(linked).parent is self_pid()
-    assert process_info(alone).parent is alone
+    assert info_of(self_pid()).links == (linked,)
+    assert info_of(linked).parent is self_pid()
+    assert info_of(alone).parent is alone
     exit(linked, "x")
     assert await receive() == Exit(linked, "x")
 
 
 async def test_the_exit_of_the_starter_is_an_ordinary_message_for_an_unlinked_server(node):
-    got = []
+    got: list[Any] = []
 
     class Listening(GenServer):
         trap_exit = True
@@ -429,8 +428,8 @@ async def test_the_exit_of_the_starter_is_an_ordinary_message_for_an_unlinked_se
 async def test_ancestors_of_a_server_are_its_starters(node):
     register("main", self_pid())
     pid = await Starting.start_link(gives(None))
-    assert process_info(pid).ancestors == ("main",)
-    assert process_info(pid).module is Starting
+    assert info_of(pid).ancestors == ("main",)
+    assert info_of(pid).module is Starting
 
 
 # -- child specs (G33) ---------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Timers of processes (semantics TM)."""
 
+from typing import Any
+
 import pytest
 import structlog
 import trio
@@ -117,7 +119,7 @@ async def test_a_timer_outlives_the_process_that_began_it(node, autojump_clock):
 
 async def test_an_interval_beats_without_drift_until_it_is_cancelled(node, autojump_clock):
     timer = send_interval(0.1, self_pid(), "beat")
-    times = []
+    times: list[Any] = []
     for _ in range(5):
         await receive()
         times.append(trio.current_time())
@@ -169,7 +171,7 @@ async def test_a_time_that_is_not_legal_is_refused(node, seconds):
 
 async def test_a_destination_of_the_wrong_kind_is_refused_at_once(node):
     with pytest.raises(TypeError, match="Pid, a name"):
-        send_after(1, 42, "x")
+        send_after(1, 42, "x")  # type: ignore[arg-type]  # on purpose
 
 
 async def test_a_timer_shows_where_it_sends_and_what_is_left(node):

@@ -205,7 +205,7 @@ class Real:
 
     def picture(self) -> Any:
         numbers = {pid: serial for serial, pid in enumerate(self.pids)}
-        rows = []
+        rows: list[Any] = []
         for pid in self.pids:
             info = process_info(pid)
             if info is None:
