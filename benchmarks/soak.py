@@ -19,7 +19,7 @@ import attrs
 from benchmarks.harness.contestants import Program, Role, in_house
 from benchmarks.harness.goals import Verdict
 from benchmarks.harness.lines import Remote
-from benchmarks.harness.machine import cpu_seconds
+from benchmarks.harness.machine import cpu_seconds, resident_bytes
 from benchmarks.harness.servers import Server, load_client
 from benchmarks.load.dialects import Phoenix
 from benchmarks.load.swarm import Swarm
@@ -98,7 +98,7 @@ def one_window(server: Server, load: Remote, seconds: float) -> dict[str, float]
     return {
         **window,
         "cpu_percent": (cpu_seconds(server.pid) - cpu) / took * 100.0,
-        "rss_mib": server.resident_bytes() / 2**20,
+        "rss_mib": resident_bytes(server.pid) / 2**20,
     }
 
 
