@@ -21,13 +21,17 @@ module is faster, and one server that everybody calls is a queue.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
+
+import trio
 
 from actors import reports
 from actors.calls import Call
 from actors.kernel import Name, call, cast, stop
 from actors.pid import MonitorRef, Pid
-from actors.process import Process
+from actors.process import Process, current_process
+from actors.results import Action
+from actors.server_loop import serve
 from actors.server_start import start_monitored_server, start_server
 
 __all__ = ("GenServer", "UndefinedCallbackError")
@@ -45,6 +49,9 @@ class GenServer:
     `terminate`, because it would otherwise not be run when the supervisor stops the server (a
     documented difference from OTP).
     """
+
+    hibernate_after: ClassVar[float | None] = None
+    """Seconds without a message after which `hibernate` is called."""
 
     _is_root_server: ClassVar[bool] = True
     _process: Process
@@ -90,8 +97,9 @@ class GenServer:
         """
 
     def hibernate(self) -> None:
-        """Drop what can be computed again; called for `Hibernate()`. CPython has no heap to
-        compact.
+        """Drop what can be computed again; called for `Hibernate()` and after `hibernate_after`.
+
+        CPython has no heap to compact.
         """
 
     def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +144,22 @@ class GenServer:
         `Down` (OTP: `gen_server:start_monitor/3`).
         """
         return await start_monitored_server(cls, args, kwargs, name=name, timeout=timeout)
+
+    async def enter_loop(self, *, name: str | None = None, then: Action | None = None) -> NoReturn:
+        """Turn the calling process into this server, without `init` (OTP: `enter_loop`, G6).
+
+        For processes that set themselves up in their own way; `self` has its state. Whether exits
+        are trapped is the process's affair. `name`, if given, must be its registered name. Never
+        returns. Raises `RuntimeError` where that cannot be.
+        """
+        process = current_process()
+        if trio.lowlevel.current_task() is not process.task:
+            raise RuntimeError("enter_loop() belongs to the own task of a spawned process")
+        if process.has_loop:
+            raise RuntimeError(f"{process.pid!r} is a server already")
+        if name is not None and process.name != name:
+            raise RuntimeError(f"{process.pid!r} is not registered as {name!r}")
+        await serve(self._bind(process), None, {}, then)
 
     @classmethod
     def child_spec(

@@ -6,9 +6,9 @@ coroutine would cost its memory once per server, and each helper call its time o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import trio
 
@@ -30,7 +30,7 @@ from actors.results import (
     Stop,
     Timeout,
 )
-from actors.server_timers import Fired, ServerTimers
+from actors.server_timers import Fired, ServerTimers, wait_or_hibernate
 from actors.system import answer_system, describe
 
 __all__ = ("Server", "serve")
@@ -46,20 +46,39 @@ times as much.
 class Server(Protocol):
     """The callbacks; see `gen_server.GenServer`."""
 
-    trap_exit: bool | None
-    init: Callable[..., Awaitable[Any]]
-    handle_call: Callable[[Any, Call], Awaitable[Any]]
-    handle_cast: Callable[[Any], Awaitable[Any]]
-    handle_info: Callable[[Any], Awaitable[Any]]
-    handle_continue: Callable[[Any], Awaitable[Any]]
-    terminate: Callable[[Any], Awaitable[None]]
-    hibernate: Callable[[], None]
-    format_status: Callable[[dict[str, Any]], dict[str, Any]]
+    trap_exit: ClassVar[bool | None]
+    hibernate_after: ClassVar[float | None]
     _process: Process
-    _receive: Callable[[Any], Awaitable[Any]]
-    _get_state: Callable[[], Any]
-    _set_state: Callable[[Any], None]
-    _bind: Callable[[Process], Any]
+
+    async def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up."""
+
+    async def handle_call(self, request: Any, sender: Call) -> Any:
+        """Answer."""
+
+    async def handle_cast(self, message: Any) -> Any:
+        """Take a cast."""
+
+    async def handle_continue(self, token: Any) -> Any:
+        """Go on."""
+
+    async def terminate(self, reason: Any) -> None:
+        """Clean up."""
+
+    def hibernate(self) -> None:
+        """Drop what can be computed again."""
+
+    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """Leave secrets out."""
+
+    def _receive(self, message: Any) -> Awaitable[Any]:
+        """Take anything else: `handle_info`, unless a behaviour on GenServer comes before it."""
+
+    def _get_state(self) -> Any:
+        """What introspection shows."""
+
+    def _set_state(self, state: Any) -> None:
+        """The counterpart."""
 
 
 async def _initialise(process: Process, server: Server, args: Any, kwargs: Any) -> Any:
@@ -87,17 +106,19 @@ async def _initialise(process: Process, server: Server, args: Any, kwargs: Any) 
 
 
 async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
-    server: Server, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    """The whole life of a server.
+    server: Server, args: tuple[Any, ...] | None, kwargs: dict[str, Any], then: Any = None
+) -> NoReturn:
+    """The whole life of a server; without `args` it is initialised already, and does `then` first.
 
     Leaves with `ProcessExit(reason)`, or cancelled by an exit signal.
     """
     process = server._process
     process.server = server
     process.has_loop = True
-    then = await _initialise(process, server, args, kwargs)
+    if args is not None:
+        then = await _initialise(process, server, args, kwargs)
     mailbox = process.mailbox
+    nap_after = server.hibernate_after
     parent = process.parent
     timers: ServerTimers | None = None  # most servers never ask for one
     item: Any = None
@@ -120,7 +141,10 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 item, then = timers.begin(then, server), None
             if item is None:
                 if not mailbox.queue:
-                    await mailbox.wait()
+                    if nap_after is None:
+                        await mailbox.wait()
+                    else:
+                        await wait_or_hibernate(process, server, nap_after, timers)
                     turn, turn_ends = MESSAGES_PER_TURN, perf_counter() + SECONDS_PER_TURN
                 if mailbox.queue:
                     item = mailbox.queue.popleft()
@@ -191,7 +215,9 @@ def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:
     raise ProcessExit(BadReturn(result, callback))
 
 
-async def _end(process: Process, server: Server, last: Any, reason: Any, stop: Stop | None) -> None:
+async def _end(
+    process: Process, server: Server, last: Any, reason: Any, stop: Stop | None
+) -> NoReturn:
     """`terminate`, then the reply of a stop, the report, the exit (G11, G16, G20, G32)."""
     try:
         await server.terminate(reason)

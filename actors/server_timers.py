@@ -14,7 +14,7 @@ from actors.exits import BadReturn
 from actors.process import Process
 from actors.results import Continue, Hibernate, IdleTimeout, Timeout
 
-__all__ = ("Fired", "ServerTimers")
+__all__ = ("Fired", "ServerTimers", "wait_or_hibernate")
 
 
 class Fired:
@@ -62,6 +62,11 @@ class ServerTimers:
         self.timer = None
         return True
 
+    @property
+    def idle_is_over(self) -> bool:
+        """Has the idle limit passed, and nobody has taken its message yet?"""
+        return self.idle_timer is not None and not self.idle_timer.active
+
     def idle_expired(self) -> Fired | None:
         """The loop was woken and there is nothing to read: that is the idle limit's message."""
         limit = self.end_idle()
@@ -107,3 +112,19 @@ class ServerTimers:
             limit.seconds, self.process.mailbox.wake
         )
         return None
+
+
+async def wait_or_hibernate(
+    process: Process, server: Any, seconds: float, timers: ServerTimers | None
+) -> None:
+    """Wait for a message; if none comes for `seconds`, let the server hibernate and wait on."""
+    mailbox = process.mailbox
+    nap = process.node.deadlines.call_later(seconds, mailbox.wake)
+    try:
+        await mailbox.wait()
+    finally:
+        left = nap.cancel()
+    idle_is_over = timers is not None and timers.idle_is_over
+    if left is None and not mailbox.queue and not idle_is_over:
+        server.hibernate()
+        await mailbox.wait()

@@ -33,10 +33,13 @@ from actors import (
     exit,
     monitor,
     receive,
+    register,
     reply,
     self_pid,
     send,
     spawn,
+    spawn_link,
+    spawn_monitor,
     trap_exit,
 )
 from actors import introspection as sys
@@ -733,3 +736,119 @@ async def test_each_start_makes_a_fresh_instance(node):
     assert other == []
     assert one != two
     assert len(log) == 2
+
+
+async def test_a_server_that_is_idle_for_long_enough_hibernates_once(node, autojump_clock):
+    class Napping(Sleeper):
+        hibernate_after = 2.0
+
+    pid = await Napping.start()
+    await trio.sleep(1.5)
+    await pid.call("awake")
+    await trio.sleep(1.5)
+    assert node.processes[pid].server.naps == 0
+    await trio.sleep(10)
+    assert node.processes[pid].server.naps == 1
+    for act in (pid.call("x"), pid.call("y")):
+        await act
+    pid.cast("x")
+    pid.cast(("return", NoReply(then=Continue("y"))))
+    await trio.sleep(3)
+    assert node.processes[pid].server.naps == 2
+
+
+async def test_a_server_that_hibernates_by_itself_still_has_its_idle_timeout(node, autojump_clock):
+    class Napping(Sleeper):
+        hibernate_after = 1.0
+
+    log: list[Any] = []
+    await Napping.start(log, IdleTimeout(3, "idle"))
+    await trio.sleep(10)
+    assert log == [("info", "idle")]
+
+
+async def test_an_idle_timeout_that_is_shorter_than_the_hibernation_comes_first(
+    node, autojump_clock
+):
+    class Napping(Sleeper):
+        hibernate_after = 3.0
+
+    log: list[Any] = []
+    pid = await Napping.start(log, IdleTimeout(1, "idle"))
+    await trio.sleep(2)
+    assert log == [("info", "idle")]
+    assert node.processes[pid].server.naps == 0
+
+
+async def test_both_at_the_same_time_lose_neither(node, autojump_clock):
+    class Napping(Sleeper):
+        hibernate_after = 1.0
+
+    log: list[Any] = []
+    await Napping.start(log, IdleTimeout(1, "idle"))
+    await trio.sleep(5)
+    assert log == [("info", "idle")]
+
+
+# -- enter_loop (G6) -----------------------------------------------------------------------------
+
+
+async def test_a_plain_process_can_become_a_server(node, autojump_clock):
+    log: list[Any] = []
+
+    async def prepares():
+        server = Scripted()
+        server.log = log
+        register("prepared", self_pid())
+        await server.enter_loop(name="prepared", then=Timeout(1, "first"))
+
+    pid, ref = spawn_monitor(prepares)
+    assert await pid.call(("return", "served")) == "served"
+    await trio.sleep(2)
+    assert log[-1] == ("info", "first")
+    await pid.stop()
+    assert (await receive(ref)).reason is NORMAL
+    assert log[-1] == ("terminate", NORMAL)
+
+
+async def test_the_parent_of_a_process_that_became_a_server_can_end_it_in_order(node):
+    log: list[Any] = []
+
+    async def becomes():
+        trap_exit()
+        server = Scripted()
+        server.log = log
+        await server.enter_loop()
+
+    async def parent():
+        register("parent", self_pid())
+        spawn_link(becomes)
+        raise ProcessExit(await receive())
+
+    pid, ref = spawn_monitor(parent)
+    await wait_all_tasks_blocked()
+    send(pid, "reason")
+    await receive(ref)
+    await wait_all_tasks_blocked()
+    assert log == [("terminate", "reason")]
+
+
+async def test_a_process_becomes_a_server_only_under_its_own_name(node):
+    async def prepares():
+        await Scripted().enter_loop(name="not mine")
+
+    _, ref = spawn_monitor(prepares)
+    assert "not registered as 'not mine'" in str((await receive(ref)).reason.exception)
+
+
+async def test_a_server_cannot_become_another_and_the_body_of_a_node_none(node):
+    class Changing(GenServer):
+        async def handle_call(self, request, sender):
+            try:
+                await Scripted().enter_loop()
+            except RuntimeError as error:
+                return str(error)
+
+    assert "is a server already" in await (await Changing.start()).call("x")
+    with pytest.raises(RuntimeError, match="spawned process"):
+        await Scripted().enter_loop()
