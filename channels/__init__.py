@@ -5,7 +5,7 @@ What travels is in messages.py; one connection's protocol, as a pure table, in m
 """
 
 from channels.channel import Channel, SocketRef, reply
-from channels.endpoint import Endpoint
+from channels.endpoint import TLS, DrainOptions, Endpoint, Mount
 from channels.exceptions import (
     ChannelsError,
     ConnectRefused,
@@ -13,6 +13,7 @@ from channels.exceptions import (
     JoinRefused,
     NotJoinedError,
 )
+from channels.log_filter import ParameterFilter
 from channels.messages import Binary, Broadcast, Message, Reply
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, UserSocket
@@ -20,18 +21,22 @@ from channels.transports.connection import Limits
 from channels.typed_events import on
 
 __all__ = (
+    "TLS",
     "Binary",
     "Broadcast",
     "Channel",
     "ChannelsError",
     "ConnectInfo",
     "ConnectRefused",
+    "DrainOptions",
     "Endpoint",
     "InvalidPayloadError",
     "JoinRefused",
     "Limits",
     "Message",
+    "Mount",
     "NotJoinedError",
+    "ParameterFilter",
     "PubSub",
     "Reply",
     "SocketRef",

@@ -16,9 +16,11 @@ connection nor the connection's other topics notice. The server never restarts a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
 import attrs
+import msgspec
 import structlog
 
 from actors import (
@@ -36,10 +38,12 @@ from actors import (
 )
 from channels import fastlane
 from channels.exceptions import JoinRefused, NotJoinedError
+from channels.log_filter import DEFAULT_FILTER, LogLevel, ParameterFilter
 from channels.messages import LEAVE, Broadcast, Message, Ref, Reply
 from channels.pubsub import PubSub
 from channels.serializers import Serializer
 from channels.transports.frames import frame
+from channels.typed_events import EventHandler, describe_error, events_of
 from supervisors import Restart
 
 __all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
@@ -88,8 +92,9 @@ class JoinRequest:
     key: int
     topic: str
     join_ref: Ref
-    payload: Any
-    assigns: dict[str, Any]
+    payload: Any = attrs.field(repr=False)  # it may carry a password, and supervisors log it
+    assigns: dict[str, Any] = attrs.field(repr=False)
+    log_filter: ParameterFilter = DEFAULT_FILTER
 
 
 @attrs.frozen
@@ -120,8 +125,10 @@ class Channel(GenServer):
 
     intercept: ClassVar[Iterable[str]] = ()
     """Events that go through `handle_out` instead of straight to the client."""
-    log_join: ClassVar[bool] = True
-    """Log joins, at level info."""
+    log_join: ClassVar[LogLevel | None] = "info"
+    """The level at which joins are logged, with their parameters; None: they are not."""
+    log_handle_in: ClassVar[LogLevel | None] = None
+    """The level at which each push of the client is logged, with its payload; None: none is."""
 
     topic: str
     join_ref: Ref
@@ -143,8 +150,16 @@ class Channel(GenServer):
         `NoReply(then=...)`, or `Stop(reason, reply=Reply...)`.
 
         `payload` is what JSON gave, or `Binary`. Pass events that you do not know to
-        `super().handle_in`, which answers `{"reason": "unmatched event"}`.
+        `super().handle_in`: it calls the method that serves the event with `@on(event)`, or answers
+        `{"reason": "unmatched event"}`.
         """
+        handler = self._events().get(event)
+        if handler is not None:
+            try:
+                called = handler.call(self, payload)
+            except msgspec.ValidationError as error:
+                return Reply.error(describe_error(error))
+            return await called
         _log.warning(
             "unmatched event", topic=self.topic, event_name=event[:80], channel=_name(self)
         )
@@ -191,6 +206,15 @@ class Channel(GenServer):
     # -- the process -----------------------------------------------------------------------------
 
     _message: Message | None = None  # the push that is being handled
+    _events_of_class: ClassVar[dict[str, EventHandler[Any]]]
+
+    @classmethod
+    def _events(cls) -> dict[str, EventHandler[Any]]:
+        """Worked out at the first push, when every name in an annotation is defined."""
+        if "_events_of_class" not in cls.__dict__:
+            cls._events_of_class = events_of(cls)
+        return cls._events_of_class
+
     _joined = False
 
     @classmethod
@@ -205,6 +229,7 @@ class Channel(GenServer):
         self.topic = request.topic
         self.join_ref = request.join_ref
         self.assigns = request.assigns
+        self._log_filter = request.log_filter
         self._transport_ref: MonitorRef = request.transport.pid.monitor()
         request.transport.started(request.key, self.pid)
         self.pid.send(request)
@@ -244,8 +269,11 @@ class Channel(GenServer):
             self._answer(message, Reply.ok())
             return self._stop(Stop(Shutdown("left")))
         self._message = message
+        started = perf_counter() if self.log_handle_in else 0.0
         result = await self.handle_in(message.event, message.payload)
         self._message = None
+        if started:
+            self._log_push(message, perf_counter() - started)
         kind = type(result)
         if kind is Reply:
             self._answer(message, result)
@@ -280,9 +308,35 @@ class Channel(GenServer):
 
     def _log_join(self, what: str, request: JoinRequest) -> None:
         if self.log_join and not self.topic.startswith("phoenix"):
-            _log.info(
-                what, topic=self.topic, channel=_name(self), connection=repr(request.transport.pid)
+            getattr(_log, self.log_join)(
+                what,
+                topic=self.topic,
+                channel=_name(self),
+                connection=repr(request.transport.pid),
+                params=self._log_filter(request.payload),
             )
+
+    def _log_push(self, message: Message, seconds: float) -> None:
+        if self.log_handle_in and not self.topic.startswith("phoenix"):
+            getattr(_log, self.log_handle_in)(
+                "handled",
+                event_name=message.event[:80],
+                topic=self.topic,
+                channel=_name(self),
+                connection=repr(self._transport.pid),
+                params=self._log_filter(message.payload),
+                microseconds=round(seconds * 1e6),
+            )
+
+    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """What crash reports show: payload and state go through the socket's filter."""
+        message = status.get("message")
+        if isinstance(message, Message | Broadcast):
+            payload = self._log_filter(message.payload)
+            status["message"] = msgspec.structs.replace(message, payload=payload)
+        state = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        status["state"] = self._log_filter(state)
+        return status
 
 
 def _name(channel: Channel) -> str:

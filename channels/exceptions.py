@@ -26,6 +26,8 @@ __all__ = (
 )
 
 _ECHO: Final = 80  # characters: a log line must not carry a stranger's ten-megabyte frame
+TRY_AGAIN_LATER: Final = 1013  # registered with IANA, as the codes of RFC 6455 are
+REFUSED: Final = 4003
 _SHOWN: Final = 120  # characters of names and values of our own side
 
 
@@ -112,7 +114,7 @@ class InvalidRouteError(ChannelsError, TypeError):
     def __init__(self, socket_class: type, pattern: str, channel: object) -> None:
         super().__init__(
             f"{socket_class.__name__}.channels routes {pattern!r} to {channel!r}; "
-            "expected a subclass of channels.Channel"
+            "expected a subclass of channels.Channel, or a pair of it and a mapping of assigns"
         )
 
 
@@ -144,14 +146,36 @@ class ConnectRefused(ChannelsError):
 
     Phoenix: `:error` (403) and `{:error, reason}` of `connect/3`, where an error handler picks the
     status; the documented other use is 429 for rate limits. `reason` is for the log, not for the
-    client.
+    client, unless it is told after the upgrade.
+
+    Beyond Phoenix, whose browsers see 1006 for every refusal: with `after_upgrade` the WebSocket
+    is accepted and closed at once with `code`, and a close reason that is a JSON object with
+    `reason` (cut to fit) and, where it is given, `retry_after`. None: as the mount says. The code
+    is 4003, "refused: do not come back with the same credentials", or 1013, "try again later",
+    where there is a `retry_after`, unless it is given. `retry_after` (seconds) advises when to come
+    back, over HTTP as the Retry-After header.
     """
 
-    def __init__(self, reason: object = "refused", *, status: int = 403) -> None:
+    def __init__(
+        self,
+        reason: object = "refused",
+        *,
+        status: int = 403,
+        after_upgrade: bool | None = None,
+        code: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         if not 400 <= status <= 599:
             raise ValueError(
                 f"a refused connect is answered with a status of 400 to 599, not {status!r}"
             )
+        if code is not None and code != TRY_AGAIN_LATER and not 4000 <= code <= 4999:
+            raise ValueError(
+                f"a refused connect is closed with {TRY_AGAIN_LATER} or 4000 to 4999, not {code!r}"
+            )
         super().__init__(f"connect refused with HTTP {status}: {reason!r}")
         self.reason = reason
         self.status = status
+        self.after_upgrade = after_upgrade
+        self.code = code or (REFUSED if retry_after is None else TRY_AGAIN_LATER)
+        self.retry_after = retry_after

@@ -7,23 +7,41 @@ A `UserSocket` is made for each connection that asks for an upgrade. It says who
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
 
-from channels.channel import Channel
+from channels.channel import Channel, JoinRequest
 from channels.exceptions import InvalidRouteError
+from channels.log_filter import DEFAULT_FILTER, LogLevel, ParameterFilter
 from channels.topics import TopicRouter
 
-__all__ = ("ConnectInfo", "PeerData", "UserSocket", "router_of")
+__all__ = (
+    "ConnectInfo",
+    "PeerData",
+    "Route",
+    "RouteOption",
+    "Uri",
+    "UserSocket",
+    "router_of",
+    "split_host",
+)
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_TRACE_HEADERS: Final = ("traceparent", "tracestate")  # W3C Trace Context
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
 class PeerData:
-    """The other end of the connection."""
+    """The other end of the connection. `certificate` is its TLS client certificate (DER), if the
+    endpoint asks for one.
+    """
 
     address: str
     port: int
+    certificate: bytes | None = attrs.field(default=None, repr=False)
 
     def __str__(self) -> str:
         return (
@@ -34,17 +52,33 @@ class PeerData:
 
 
 @attrs.frozen
+class Uri:
+    """Where a request went, by its Host header."""
+
+    scheme: str
+    host: str | None
+    port: int
+    path: str
+    query: str = attrs.field(repr=False)
+
+
+@attrs.frozen
 class ConnectInfo:
     """What is known of a connection beside its parameters (Phoenix: `connect_info`).
 
-    `headers` are in the order in which they came, names in lower case.
+    `headers` are in the order in which they came, names in lower case. `auth_token` is what a
+    client sent as such, where the mount asks for it; `custom` what the mount adds. Neither tokens
+    nor headers are part of its `repr`.
     """
 
     peer: PeerData
     path: str
-    query: str
-    headers: tuple[tuple[str, str], ...]
+    query: str = attrs.field(repr=False)
+    headers: Headers = attrs.field(repr=False)
     transport: str = "websocket"
+    scheme: str = "http"  # or https
+    auth_token: str | None = attrs.field(default=None, repr=False)
+    custom: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def header(self, name: str) -> str | None:
         """The first header of that name, or None."""
@@ -57,9 +91,55 @@ class ConnectInfo:
         return self.header("user-agent")
 
     @property
-    def x_headers(self) -> tuple[tuple[str, str], ...]:
+    def uri(self) -> Uri:
+        """Scheme, host, port, path and query of the request."""
+        host, port = split_host(self.header("host") or "")
+        return Uri(self.scheme, host, port or _DEFAULT_PORTS[self.scheme], self.path, self.query)
+
+    @property
+    def x_headers(self) -> Headers:
         """The headers that begin with `x-`."""
-        return tuple((key, value) for key, value in self.headers if key.startswith("x-"))
+        return self._with_prefix("x-")
+
+    @property
+    def sec_websocket_headers(self) -> Headers:
+        """The headers that begin with `sec-websocket-`."""
+        return self._with_prefix("sec-websocket-")
+
+    @property
+    def trace_context_headers(self) -> Headers:
+        """`traceparent` and `tracestate` (W3C Trace Context)."""
+        return tuple((key, value) for key, value in self.headers if key in _TRACE_HEADERS)
+
+    def _with_prefix(self, prefix: str) -> Headers:
+        return tuple((key, value) for key, value in self.headers if key.startswith(prefix))
+
+
+def split_host(text: str) -> tuple[str | None, int | None]:
+    """Host, in lower case, and port of a Host header; None for what it does not say."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):
+        host, port = text, ""
+    return host.strip("[]").lower() or None, int(port) if port else None
+
+
+@attrs.frozen
+class Route:
+    """What serves a topic: a channel class, and what its assigns have beside the socket's."""
+
+    channel: type[Channel]
+    assigns: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    log_filter: ParameterFilter = DEFAULT_FILTER
+
+    def child_spec(self, request: JoinRequest) -> dict[str, Any]:
+        """How a supervisor starts the channel of one join."""
+        assigns = {**request.assigns, **self.assigns}
+        request = attrs.evolve(request, assigns=assigns, log_filter=self.log_filter)
+        return self.channel.child_spec(request)
+
+
+RouteOption: TypeAlias = type[Channel] | tuple[type[Channel], Mapping[str, Any]]
+"""A channel class, or one with static assigns: `(RoomChannel, {"kind": "public"})`."""
 
 
 class UserSocket:
@@ -68,10 +148,16 @@ class UserSocket:
     `assigns` is what `connect` learnt; each channel starts with a copy of it.
     """
 
-    channels: ClassVar[Mapping[str, type[Channel]]] = {}
-    """Topic pattern (`room:*`) to channel class; the first that matches serves the topic."""
+    channels: ClassVar[Mapping[str, RouteOption]] = {}
+    """Topic pattern (`room:*`) to channel class, or to a pair of it and static assigns, which go
+    over the socket's; the first that matches serves the topic.
+    """
     max_channels: ClassVar[int] = 100
     """Topics that one connection may have joined; 0 is no limit."""
+    log: ClassVar[LogLevel | None] = "info"
+    """The level at which connects are logged; None: they are not."""
+    log_filter: ClassVar[ParameterFilter] = DEFAULT_FILTER
+    """What the logs show of parameters and payloads."""
 
     def __init__(self) -> None:
         self.assigns: dict[str, Any] = {}
@@ -79,7 +165,8 @@ class UserSocket:
     async def connect(self, params: dict[str, Any], info: ConnectInfo) -> None:
         """Let the client in, or raise `ConnectRefused`. Runs in the connection's process.
 
-        `params` are the URL's query parameters, `vsn` among them.
+        `params` are the URL's query parameters, `vsn` among them, and the variables of the mount's
+        path, which win.
         """
 
     def id(self) -> str | None:
@@ -87,9 +174,20 @@ class UserSocket:
         return None
 
 
-def router_of(socket_class: type[UserSocket]) -> TopicRouter[type[Channel]]:
+def router_of(socket_class: type[UserSocket]) -> TopicRouter[Route]:
     """The routes of a socket class. Raises `InvalidRouteError`, `InvalidPatternError`."""
-    for pattern, channel in socket_class.channels.items():
-        if not (isinstance(channel, type) and issubclass(channel, Channel)):
-            raise InvalidRouteError(socket_class, pattern, channel)
-    return TopicRouter(socket_class.channels)
+    return TopicRouter(
+        (pattern, _route(socket_class, pattern, option))
+        for pattern, option in socket_class.channels.items()
+    )
+
+
+def _route(socket_class: type[UserSocket], pattern: str, option: object) -> Route:
+    match option:
+        case (channel, Mapping() as assigns):
+            pass
+        case channel:
+            assigns = {}
+    if not (isinstance(channel, type) and issubclass(channel, Channel)):
+        raise InvalidRouteError(socket_class, pattern, option)
+    return Route(channel, assigns, socket_class.log_filter)

@@ -1,5 +1,8 @@
-"""The endpoint: HTTP, origin check, static files, listener, drainer. See `endpoint.py`."""
+"""The endpoint: HTTP, origin check, static files, TLS, listener, drainer. See `endpoint.py`."""
 
+from channels.endpoint.config import DrainOptions
 from channels.endpoint.endpoint import Endpoint
+from channels.endpoint.mounts import Mount
+from channels.endpoint.tls import TLS
 
-__all__ = ("Endpoint",)
+__all__ = ("TLS", "DrainOptions", "Endpoint", "Mount")

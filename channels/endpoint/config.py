@@ -1,67 +1,98 @@
-"""What an `Endpoint` is told, checked: `EndpointConfig` and `Mount`. Values; they start nothing."""
+"""What an `Endpoint` is told, checked: `EndpointConfig` and its `MountPoint`s. Values; they start
+nothing.
+"""
 
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from channels.channel import Channel
+from channels.endpoint.mounts import Mount, PathTable
 from channels.endpoint.origin import CheckOrigin, OriginOption
 from channels.endpoint.static import StaticFiles
+from channels.endpoint.tls import TLS
 from channels.exceptions import InvalidMountError
 from channels.serializers import DEFAULT_SERIALIZERS, Serializers
-from channels.socket import UserSocket, router_of
+from channels.socket import Route, UserSocket, router_of
 from channels.topics import TopicRouter
 from channels.transports.connection import Limits
 from channels.transports.websocket import ENGINES
 
-__all__ = ("DEFAULT_ENGINE", "EndpointConfig", "Mount", "configure")
+__all__ = (
+    "DEFAULT_ENGINE",
+    "DrainOptions",
+    "EndpointConfig",
+    "MountOption",
+    "MountPoint",
+    "configure",
+)
 
 DEFAULT_ENGINE: Final = "websockets"
 """Measured on the whole path: 1.8 times the pushes answered per server CPU of trio-websocket, and
 13 KiB less for each connection (docs/performance.md)."""
 
-WEBSOCKET_SUFFIX: Final = "/websocket"
+MountOption: TypeAlias = type[UserSocket] | Mount
 
 
 @attrs.frozen
-class Mount:
-    """A socket class at a path, with what is worked out once for all of its connections."""
+class DrainOptions:
+    """How clients are sent away when the endpoint stops (Phoenix: `drainer`).
 
-    path: str  # of the WebSocket: the mount's path and /websocket
-    socket_class: type[UserSocket]
-    router: TopicRouter[type[Channel]]
+    `batch_size` connections at a time, `batch_interval` seconds between two batches, so that they
+    do not all come back at once elsewhere; `shutdown` is the seconds that all of it may take.
+    """
+
+    batch_size: int = attrs.field(default=10_000, validator=attrs.validators.ge(1))
+    batch_interval: float = attrs.field(default=2.0, validator=attrs.validators.ge(0))
+    shutdown: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+
+
+@attrs.frozen
+class MountPoint:
+    """A mounted socket, with what is worked out once for all of its connections."""
+
+    path: str  # of the mount, without a suffix
+    mount: Mount
+    router: TopicRouter[Route]
+    check_origin: CheckOrigin
+    serializers: Serializers
+
+    @property
+    def socket_class(self) -> type[UserSocket]:
+        """The user's page."""
+        return self.mount.socket_class
 
 
 @attrs.frozen(kw_only=True)
 class EndpointConfig:
     """The options of an `Endpoint`; its docstring says what they mean."""
 
-    mounts: Mapping[str, Mount]  # by path of the WebSocket
+    mounts: PathTable[MountPoint]  # by path of the WebSocket
     host: str
     port: int
+    tls: TLS | None
     static: StaticFiles | None
-    check_origin: CheckOrigin
-    serializers: Serializers
     engine: str
     limits: Limits
-    drain_timeout: float
+    drainer: DrainOptions | None
 
 
 def configure(
-    sockets: Mapping[str, type[UserSocket]],
+    sockets: Mapping[str, MountOption],
     *,
     host: str,
     port: int,
+    tls: TLS | ssl.SSLContext | None,
     static: str | os.PathLike[str] | StaticFiles | None,
     check_origin: OriginOption,
     serializers: Serializers = DEFAULT_SERIALIZERS,
     engine: str,
     limits: Limits,
-    drain_timeout: float,
+    drainer: DrainOptions | None,
 ) -> EndpointConfig:
     """Check the options.
 
@@ -72,23 +103,35 @@ def configure(
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}; expected one of {', '.join(ENGINES)}")
     files = static if static is None or isinstance(static, StaticFiles) else StaticFiles(static)
-    mounts = [_mount(path, socket_class) for path, socket_class in sockets.items()]
+    points = [_mount(path, option, check_origin, serializers) for path, option in sockets.items()]
     return EndpointConfig(
-        mounts={mount.path: mount for mount in mounts},
+        mounts=PathTable((point.path + point.mount.suffix, point) for point in points),
         host=host,
         port=port,
+        tls=TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls,
         static=files,
-        check_origin=CheckOrigin(check_origin),
-        serializers=serializers,
         engine=engine,
         limits=limits,
-        drain_timeout=drain_timeout,
+        drainer=drainer,
     )
 
 
-def _mount(path: str, socket_class: type[UserSocket]) -> Mount:
+def _mount(
+    path: str, option: Any, check_origin: OriginOption, serializers: Serializers
+) -> MountPoint:
+    mount = option if isinstance(option, Mount) else None
+    socket_class = option if mount is None else mount.socket_class
     if not path.startswith("/"):
         raise InvalidMountError(path, socket_class, "the path must begin with /")
     if not (isinstance(socket_class, type) and issubclass(socket_class, UserSocket)):
         raise InvalidMountError(path, socket_class, "expected a subclass of channels.UserSocket")
-    return Mount(path.rstrip("/") + WEBSOCKET_SUFFIX, socket_class, router_of(socket_class))
+    mount = mount or Mount(socket_class)
+    if not mount.suffix.startswith("/"):
+        raise InvalidMountError(path, socket_class, "the suffix must begin with /")
+    return MountPoint(
+        path.rstrip("/"),
+        mount,
+        router_of(socket_class),
+        CheckOrigin(check_origin if mount.check_origin is None else mount.check_origin),
+        serializers if mount.serializers is None else mount.serializers,
+    )

@@ -6,23 +6,26 @@ as a WebSocket; from then on it is a `Connection`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 import trio
 
-from actors import Pid
+from actors import NORMAL, Pid
 from actors.node import current_node
 from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
 from channels.endpoint.services import Services
-from channels.endpoint.upgrade import Accepted, admit
+from channels.endpoint.upgrade import Accepted, Refused, admit
 from channels.multiplexer import Multiplexer
 from channels.socket import PeerData
 from channels.transports.connection import Connection, Drain
-from channels.transports.websocket import load_engine
+from channels.transports.outbox import Outbox
+from channels.transports.websocket import ConnectionClosed, Engine, load_engine
 
 __all__ = ("start_connection",)
 
@@ -33,6 +36,12 @@ HEAD_TIMEOUT: Final = 10.0
 
 LINGER_TIMEOUT: Final = 0.5
 """Seconds that a client has to read the last answer before its connection is closed."""
+
+REFUSAL_TIMEOUT: Final = 5.0
+"""Seconds that a client refused by a close frame has to answer it."""
+
+RETRY_AFTER: Final = "1"
+"""Seconds after which a client that comes while the endpoint drains may come again."""
 
 NEEDS_NURSERY: Final = "trio-websocket"  # the one engine that runs a task of its own
 
@@ -47,27 +56,52 @@ async def start_connection(
     return process.pid
 
 
-async def _serve(config: EndpointConfig, services: Services, stream: trio.SocketStream) -> None:
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Admitted: TypeAlias = tuple[Request, Accepted | Refused]
+
+
+async def _serve(config: EndpointConfig, services: Services, socket: trio.SocketStream) -> None:
     try:
-        admitted = await _HttpPhase(config, stream).serve()
+        stream = await _encrypt(config, socket)
+        admitted = None if stream is None else await _HttpPhase(config, services, stream).serve()
     except BaseException:  # cancelled, or our own fault: either way the client must not wait
-        await trio.aclose_forcefully(stream)
+        await trio.aclose_forcefully(socket)
         raise
-    if admitted is not None:
-        await _run_websocket(config, services, *admitted, stream)
+    if stream is None or admitted is None:
+        return
+    match admitted:
+        case request, Accepted() as accepted:
+            await _run_websocket(config, services, request, accepted, stream)
+        case request, Refused() as refused:
+            await _tell_refusal(config, request, refused, stream)
+
+
+async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream | None:
+    """The stream to speak HTTP on; None: the client did not shake hands, the socket is closed."""
+    if config.tls is None:
+        return socket
+    try:
+        return await config.tls.shake_hands(socket)
+    except (trio.BrokenResourceError, trio.TooSlowError) as error:
+        problem = error.__cause__ or error
+        _log.info("no TLS handshake", peer=str(_peer_of(socket)), problem=str(problem)[:200])
+        await trio.aclose_forcefully(socket)
+        return None
 
 
 class _HttpPhase:
     """A connection as long as it speaks HTTP. Told to drain, it finishes its answer and closes."""
 
-    def __init__(self, config: EndpointConfig, stream: trio.SocketStream) -> None:
+    def __init__(self, config: EndpointConfig, services: Services, stream: Stream) -> None:
         self._config = config
+        self._services = services
         self._http = HttpConnection(stream)
+        self._secure = isinstance(stream, trio.SSLStream)
         self._peer = _peer_of(stream)
         self._draining = False
         self._waiting = trio.CancelScope()  # around the wait for a request
 
-    async def serve(self) -> tuple[Request, Accepted] | None:
+    async def serve(self) -> Admitted | None:
         """Answer requests until one is admitted as a WebSocket; None: the connection is closed."""
         current_process().handle_in_place(self._on_message)
         try:
@@ -88,25 +122,32 @@ class _HttpPhase:
             self._draining = True
             self._waiting.cancel()
 
-    async def _answer_requests(self) -> tuple[Request, Accepted] | None:
+    async def _answer_requests(self) -> Admitted | None:
         while not self._draining and (request := await self._next_request()) is not None:
             answer = await self._answer(request)
-            if isinstance(answer, Accepted):
-                return request, answer
+            if not isinstance(answer, Response):
+                if not self._is_draining():
+                    return request, answer
+                answer = text(503, "The server restarts.", (("retry-after", RETRY_AFTER),))
             if not await self._http.respond(answer):
                 break
         return None
+
+    def _is_draining(self) -> bool:
+        """It may have begun while the user's page was asked."""
+        return self._draining or self._services.draining
 
     async def _next_request(self) -> Request | None:
         with trio.CancelScope() as self._waiting:
             return await self._http.read_head(timeout=HEAD_TIMEOUT)
         return None
 
-    async def _answer(self, request: Request) -> Response | Accepted:
-        mount = self._config.mounts.get(request.path)
-        if mount is None:
+    async def _answer(self, request: Request) -> Response | Accepted | Refused:
+        found = self._config.mounts.find(request.target)
+        if found is None:
             return await _respond(self._config, request)
-        return await admit(self._config, mount, request, self._peer, secure=False)
+        point, variables = found
+        return await admit(point, request, variables, self._peer, secure=self._secure)
 
 
 async def _respond(config: EndpointConfig, request: Request) -> Response:
@@ -122,37 +163,75 @@ async def _run_websocket(
     services: Services,
     request: Request,
     accepted: Accepted,
-    stream: trio.SocketStream,
+    stream: Stream,
 ) -> None:
-    process, mount = current_process(), accepted.mount
+    process, point = current_process(), accepted.point
     process.trap_exit = True  # its supervisor's exit becomes a close frame
     connection = Connection(
         process,
         accepted.socket,
         accepted.info,
-        Multiplexer(mount.router.route, max_channels=mount.socket_class.max_channels),
+        Multiplexer(point.router.route, max_channels=point.socket_class.max_channels),
         serializer=accepted.serializer,
         pubsub=services.pubsub,
         channel_supervisor=services.channel_supervisor,
         limits=config.limits,
     )
+    outbox = connection.make_outbox(stream)
+    services.websockets[process.pid] = connection
+    try:
+        async with _upgraded(config, request, outbox, accepted.subprotocol) as engine:
+            await connection.run(engine, accepted.socket_id)
+    finally:
+        del services.websockets[process.pid]
+
+
+async def _tell_refusal(
+    config: EndpointConfig, request: Request, refused: Refused, stream: Stream
+) -> None:
+    """Upgrade, close with the refusal's code, wait a moment for the client to have read it."""
+    node, process = current_node(), current_process()
+    outbox = Outbox(
+        stream,
+        spawn=lambda function: node.start_helper(process, function),
+        on_broken=lambda _: process.begin_exit(NORMAL),
+    )
+    async with _upgraded(config, request, outbox, refused.subprotocol) as engine:
+        engine.close(refused.code, refused.reason)
+        with trio.move_on_after(REFUSAL_TIMEOUT) as patience:
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await engine.receive()
+        await outbox.close_after_flush(LINGER_TIMEOUT, lingering=patience.cancelled_caught)
+
+
+@contextlib.asynccontextmanager
+async def _upgraded(
+    config: EndpointConfig, request: Request, outbox: Outbox, subprotocol: str | None
+) -> AsyncIterator[Engine]:
+    """Answer the upgrade; the engine, and around it the nursery that one of them needs."""
     accept = partial(
         load_engine(config.engine),
-        connection.make_outbox(stream),
+        outbox,
         request,
         max_message_size=config.limits.max_message_size,
+        subprotocol=subprotocol,
     )
     if config.engine == NEEDS_NURSERY:
         async with trio.open_nursery() as nursery:
-            await connection.run(await accept(nursery=nursery), accepted.socket_id)
+            yield await accept(nursery=nursery)
             nursery.cancel_scope.cancel()
     else:
-        await connection.run(await accept(nursery=None), accepted.socket_id)
+        yield await accept(nursery=None)
 
 
-def _peer_of(stream: trio.SocketStream) -> PeerData:
+def _peer_of(stream: Stream) -> PeerData:
+    socket = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     try:
-        address, port, *_ = stream.socket.getpeername()
+        address, port, *_ = socket.socket.getpeername()
     except OSError:  # it is gone again
         return PeerData("unknown", 0)
-    return PeerData(address, port)
+    certificate = None
+    if isinstance(stream, trio.SSLStream):
+        certificate = stream.getpeercert(binary_form=True)
+    return PeerData(address, port, certificate)

@@ -1,5 +1,6 @@
 """The drainer: started last and so stopped first, it sends all clients elsewhere before the node
-goes (Phoenix: `Phoenix.Socket.PoolDrainer`).
+goes (Phoenix: `Phoenix.Socket.PoolDrainer`, which counts channels and so knows nothing of sockets
+without one).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import structlog
 import trio
 
 from actors import GenServer, Pid
+from channels.endpoint.config import DrainOptions
 from channels.endpoint.services import Services
 from channels.transports.connection import Drain
 from supervisors import DynamicSupervisor
@@ -20,22 +22,41 @@ _log = structlog.get_logger("channels")
 
 
 class Drainer(GenServer):
-    """Closes every connection with 1012 when it is stopped, and waits until they are gone."""
+    """When it is stopped it has the listener closed, closes the connections with 1012 in batches,
+    and waits until they are gone.
+    """
 
-    async def init(self, services: Services, timeout: float) -> None:
-        """`timeout`: seconds that the clients have to answer."""
+    async def init(self, services: Services, options: DrainOptions) -> None:
+        """See `DrainOptions`."""
         self._services = services
-        self._timeout = timeout
+        self._options = options
 
     async def terminate(self, reason: Any) -> None:
-        """Ask all connections at once, then wait for the last one or the timeout."""
-        children = await DynamicSupervisor.which_children(self._services.connection_supervisor())
-        pids = [child.pid for child in children if isinstance(child.pid, Pid)]
-        if not pids:
-            return
-        _log.info("draining", connections=len(pids))
-        for pid in pids:
-            pid.send(Drain())
-        with trio.move_on_after(self._timeout):
+        """Let nobody in, send everybody away, wait for the last one or the timeout."""
+        self._services.stop_listening()
+        with trio.move_on_after(self._options.shutdown):
+            pids = await self._connections()
+            await self._send_away(pids)
             for pid in pids:
                 await pid.wait_exited()
+
+    async def _connections(self) -> list[Pid]:
+        children = await DynamicSupervisor.which_children(self._services.connection_supervisor())
+        return [child.pid for child in children if isinstance(child.pid, Pid)]
+
+    async def _send_away(self, pids: list[Pid]) -> None:
+        options = self._options
+        size = options.batch_size
+        batches = [pids[start : start + size] for start in range(0, len(pids), size)]
+        for number, batch in enumerate(batches, 1):
+            if number > 1:
+                await trio.sleep(options.batch_interval)
+            _log.info(
+                "draining",
+                connections=len(batch),
+                total=len(pids),
+                batch=number,
+                batches=len(batches),
+            )
+            for pid in batch:
+                pid.send(Drain())

@@ -5,6 +5,7 @@ static files and `/health`.
     ├── PubSub              if nobody else has started it
     ├── channels            DynamicSupervisor: a process for each joined topic of each connection
     ├── connections         DynamicSupervisor: a process for each connection
+    ├── TlsReloader         if there is a certificate: reads it again on SIGHUP
     ├── Listener
     └── Drainer             started last, stopped first
 """
@@ -12,22 +13,24 @@ static files and `/health`.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from actors import Pid
 from channels import fastlane
-from channels.endpoint.config import DEFAULT_ENGINE, configure
+from channels.endpoint.config import DEFAULT_ENGINE, DrainOptions, MountOption, configure
 from channels.endpoint.drainer import Drainer
 from channels.endpoint.listener import start_listener
 from channels.endpoint.origin import OriginOption
 from channels.endpoint.services import Services
 from channels.endpoint.static import StaticFiles
+from channels.endpoint.tls import TLS, start_reloader
 from channels.messages import Broadcast
+from channels.multiplexer import TopicInfo
 from channels.pubsub import PubSub
 from channels.serializers import DEFAULT_SERIALIZERS, Serializers
-from channels.socket import UserSocket
-from channels.transports.connection import Limits
+from channels.transports.connection import DISCONNECT, ConnectionStatistics, Limits
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor
 
 __all__ = ("Endpoint",)
@@ -36,49 +39,54 @@ __all__ = ("Endpoint",)
 class Endpoint:
     """Sockets at their paths, on one port. An entity and a child: list it in a supervision tree.
 
-    - `sockets`: path to `UserSocket` class; `/socket` serves the WebSocket at `/socket/websocket`.
+    - `sockets`: path to `UserSocket` class, or to a `Mount` of it with options; `/socket` serves
+      the WebSocket at `/socket/websocket`. A segment may be a variable: `/ws/:user_id`.
     - `host`, `port`: where to listen; port 0 takes a free one, see `url`.
+    - `tls`: the certificate, for https and wss: a `TLS`, or an `ssl.SSLContext`.
     - `pubsub`: where channels subscribe; started by the endpoint unless it already runs.
     - `static`: a folder whose files are served, `index.html` for `/`.
     - `check_origin`: which web pages may connect (`origin.CheckOrigin`); "conn", the default, wants
       scheme, host and port of the request itself.
     - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
     - `limits`: what one connection may do.
-    - `drain_timeout`: seconds that clients have to leave when the endpoint stops.
+    - `drainer`: how clients are sent away when the endpoint stops; None: they are not, each
+      connection then ends with its supervisor.
 
     Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`.
     """
 
     def __init__(
         self,
-        sockets: Mapping[str, type[UserSocket]],
+        sockets: Mapping[str, MountOption],
         *,
         host: str = "127.0.0.1",
         port: int = 4000,
+        tls: TLS | ssl.SSLContext | None = None,
         pubsub: PubSub | None = None,
         static: str | os.PathLike[str] | StaticFiles | None = None,
         check_origin: OriginOption = "conn",
         serializers: Serializers = DEFAULT_SERIALIZERS,
         engine: str = DEFAULT_ENGINE,
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
-        drain_timeout: float = 5.0,
+        drainer: DrainOptions | None = DrainOptions(),  # noqa: B008  # a frozen value
     ) -> None:
         self._config = configure(
             sockets,
             host=host,
             port=port,
+            tls=tls,
             static=static,
             check_origin=check_origin,
             serializers=serializers,
             engine=engine,
             limits=limits,
-            drain_timeout=drain_timeout,
+            drainer=drainer,
         )
         self.pubsub = pubsub or PubSub()
         self._services = Services(self.pubsub)
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.url or 'not listening'} {' '.join(self._config.mounts)}>"
+        return f"<Endpoint {self.url or 'not listening'} {' '.join(self._config.mounts.paths())}>"
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -91,7 +99,8 @@ class Endpoint:
         if not self.addresses:
             return None
         host, port = self.addresses[0]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if self._config.tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -101,15 +110,18 @@ class Endpoint:
 
     async def start_link(self) -> Pid:
         """Start it under the calling process. Raises `StartError`, for a port that is taken too."""
-        pubsub = [] if self.pubsub.started else [self.pubsub]
-        timeout = self._config.drain_timeout
-        children = [
-            *pubsub,
+        config, services = self._config, self._services
+        children: list[Any] = [] if self.pubsub.started else [self.pubsub]
+        children += [
             _supervisor("channels", self._start_channels),
             _supervisor("connections", self._start_connections),
-            ChildSpec("listener", (start_listener, (self._config, self._services))),
-            Drainer.child_spec(self._services, timeout, shutdown=timeout + 1.0),
         ]
+        if config.tls is not None and config.tls.reloadable:
+            children.append(ChildSpec("tls_reloader", (start_reloader, (config.tls,))))
+        children.append(ChildSpec("listener", (start_listener, (config, services))))
+        if config.drainer is not None:
+            shutdown = config.drainer.shutdown + 1.0
+            children.append(Drainer.child_spec(services, config.drainer, shutdown=shutdown))
         return await Supervisor.start_link(children)
 
     async def _start_channels(self) -> Pid:
@@ -142,6 +154,38 @@ class Endpoint:
     def local_broadcast(self, topic: str, event: str, payload: Any) -> None:
         """`broadcast` on this node only."""
         self.pubsub.local_broadcast(topic, Broadcast(topic, event, payload), fastlane.dispatch)
+
+    def local_broadcast_from(self, sender: Pid, topic: str, event: str, payload: Any) -> None:
+        """`broadcast_from` on this node only."""
+        message = Broadcast(topic, event, payload)
+        self.pubsub.local_broadcast_from(sender, topic, message, fastlane.dispatch)
+
+    def disconnect(self, socket_id: str) -> None:
+        """Close every connection whose `UserSocket.id` is `socket_id`, on every node, with 1001."""
+        self.broadcast(socket_id, DISCONNECT, {})
+
+    # -- looking inside (Phoenix.Debug) ----------------------------------------------------------
+
+    def list_sockets(self) -> dict[Pid, ConnectionStatistics]:
+        """Every WebSocket of this node, by its connection's process."""
+        websockets = self._services.websockets
+        return {pid: connection.statistics() for pid, connection in websockets.items()}
+
+    def list_channels(self, socket: Pid) -> tuple[TopicInfo, ...]:
+        """The topics of one WebSocket, oldest join first. Raises LookupError where it is none."""
+        connection = self._services.websockets.get(socket)
+        if connection is None:
+            raise LookupError(f"{socket!r} is no connection of this endpoint that is alive")
+        return connection.statistics().topics
+
+    def reload_certificate(self) -> None:
+        """Read the TLS files again, as SIGHUP does.
+
+        Raises OSError, `ssl.SSLError`; then the old certificate stays in use. Does nothing without
+        TLS, or with a context of one's own.
+        """
+        if self._config.tls is not None:
+            self._config.tls.reload()
 
 
 def _supervisor(name: str, start: Any) -> ChildSpec:

@@ -27,6 +27,7 @@ _log = structlog.get_logger("channels")
 BACKLOG: Final = (
     4096  # connections that the kernel keeps for us; a whole room may come back at once
 )
+SHUTDOWN: Final = 5.0  # seconds that a connection has to end when its supervisor stops
 RETRY_SECONDS: Final = 0.1
 OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -34,6 +35,7 @@ OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBU
 async def start_listener(config: EndpointConfig, services: Services) -> Pid:
     """The start function: bind, then accept in a process of its own. Raises OSError."""
     listeners = await _bind(config.host, config.port)
+    services.listeners, services.draining = listeners, False
     services.addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
     process = current_node().spawn(
         _accept_all,
@@ -60,6 +62,7 @@ async def _accept_all(
         async with trio.open_nursery() as nursery:
             for listener in listeners:
                 nursery.start_soon(_accept, config, services, listener)
+        await trio.sleep_forever()  # drained: to end would mean to be started again
     finally:
         for listener in listeners:
             listener.socket.close()
@@ -71,6 +74,10 @@ async def _accept(
     while True:
         try:
             stream = await listener.accept()
+        except trio.ClosedResourceError:
+            if not services.draining:
+                raise
+            return
         except OSError as error:
             if error.errno not in OUT_OF_RESOURCES:
                 raise
@@ -85,7 +92,7 @@ async def _start(config: EndpointConfig, services: Services, stream: trio.Socket
         "connection",
         (start_connection, (config, services, stream)),
         restart=Restart.TEMPORARY,
-        shutdown=config.drain_timeout,
+        shutdown=SHUTDOWN,
     )
     try:
         await DynamicSupervisor.start_child(services.connection_supervisor(), spec)

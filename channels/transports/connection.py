@@ -26,14 +26,14 @@ import trio
 
 from actors import KILL, NORMAL, Down, Exit, Pid, Shutdown, is_orderly
 from actors.process import Process
-from channels.channel import Channel, JoinRequest
+from channels.channel import JoinRequest
 from channels.effects import Effect, Forward, Join, Leave, Send, SendReply, StopChannel
 from channels.exceptions import MalformedFrameError
 from channels.messages import Broadcast, Opcode
 from channels.multiplexer import Multiplexer, TopicInfo
 from channels.pubsub import PubSub
 from channels.serializers import Serializer
-from channels.socket import ConnectInfo, UserSocket
+from channels.socket import ConnectInfo, Route, UserSocket
 from channels.transports.child_start import start_child_in_place
 from channels.transports.frames import CloseCode, frame
 from channels.transports.outbox import Outbox
@@ -120,7 +120,7 @@ class Connection:
         process: Process,
         socket: UserSocket,
         info: ConnectInfo,
-        multiplexer: Multiplexer[type[Channel], Pid],
+        multiplexer: Multiplexer[Route, Pid],
         *,
         serializer: Serializer,
         pubsub: PubSub,
@@ -189,7 +189,6 @@ class Connection:
             self.pubsub.subscribe(socket_id)
         self._process.handle_in_place(self._on_message)
         self._watch_idleness()
-        _log.info("connected", **self._who(), socket=type(self._socket).__name__)
         end = ConnectionClosed(1006, "the connection's process ended")
         try:
             await self._read(engine)
@@ -225,7 +224,8 @@ class Connection:
         try:
             message = self.serializer.decode(data, opcode)
         except MalformedFrameError as error:
-            _log.warning("malformed frame", **self._who(), problem=str(error))
+            # Not the frame itself: what does not parse may still hold a password.
+            _log.warning("malformed frame", **self._who(), problem=error.problem)
             self.close(error.close_code, error.problem)
             return
         for effect in self._multiplexer.receive(message):
@@ -236,7 +236,7 @@ class Connection:
 
     # -- effects ---------------------------------------------------------------------------------
 
-    def _carry_out(self, effect: Effect[type[Channel], Pid]) -> None:
+    def _carry_out(self, effect: Effect[Route, Pid]) -> None:
         match effect:
             case Forward() | Leave():
                 effect.channel.target.deliver(effect.message)
@@ -251,11 +251,11 @@ class Connection:
             case StopChannel(channel, reason):
                 self._stop_channel(channel, reason)
 
-    def _carry_out_all(self, effects: tuple[Effect[type[Channel], Pid], ...]) -> None:
+    def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
         for effect in effects:
             self._carry_out(effect)
 
-    def _start_channel(self, join: Join[type[Channel]]) -> None:
+    def _start_channel(self, join: Join[Route]) -> None:
         """Ask the channel supervisor; the channel itself says when it has started."""
         assigns = dict(self._socket.assigns)
         request = JoinRequest(self, join.key, join.topic, join.join_ref, join.payload, assigns)

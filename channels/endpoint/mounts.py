@@ -1,0 +1,122 @@
+"""Where sockets are mounted: `Mount` is what an `Endpoint` is told, `PathTable` finds what serves a
+path (Phoenix: `socket "/socket", UserSocket, websocket: [...]`). Values; they start nothing.
+
+A path has any number of segments; one that begins with a colon is a variable (`/ws/:user_id`) that
+stands for exactly one segment, whose decoded text becomes a parameter of `connect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from channels.endpoint.origin import OriginOption
+from channels.endpoint.query import percent_decode
+from channels.serializers import Serializers
+from channels.socket import UserSocket
+
+__all__ = ("AUTH_SUBPROTOCOL", "Mount", "PathTable")
+
+T = TypeVar("T")
+
+AUTH_SUBPROTOCOL = "phoenix"
+"""The subprotocol beside which a client sends its token, and which the server agrees to."""
+
+
+@attrs.frozen
+class Mount:
+    """A socket class and the options of its mount.
+
+    - `suffix`: what follows the mount's path in the path of the WebSocket.
+    - `check_origin`, `serializers`: as the endpoint's, for this mount; None: the endpoint's.
+    - `auth_token`: take a token from the Sec-WebSocket-Protocol header (long poll: from
+      X-Phoenix-AuthToken) into `ConnectInfo.auth_token`.
+    - `subprotocols`: those that the server speaks; the first one that the client offers is agreed
+      to, and a client that offers others only is refused.
+    - `connect_info`: what `ConnectInfo.custom` holds, for every connection.
+    - `refuse_after_upgrade`: tell refusals by a close code, unless they say otherwise
+      (`ConnectRefused`).
+    """
+
+    socket_class: type[UserSocket]
+    suffix: str = attrs.field(default="/websocket", kw_only=True)
+    check_origin: OriginOption | None = attrs.field(default=None, kw_only=True)
+    serializers: Serializers | None = attrs.field(default=None, kw_only=True)
+    auth_token: bool = attrs.field(default=False, kw_only=True)
+    subprotocols: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    connect_info: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    refuse_after_upgrade: bool = attrs.field(default=False, kw_only=True)
+
+    @subprotocols.validator
+    def _check_subprotocols(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
+            raise ValueError(f"subprotocols={value!r}; expected a tuple of names")
+
+    @property
+    def agreeable(self) -> tuple[str, ...]:
+        """All subprotocols that the server agrees to."""
+        return (AUTH_SUBPROTOCOL, *self.subprotocols) if self.auth_token else self.subprotocols
+
+
+class PathTable(Generic[T]):
+    """Path to anything. A path without variables wins over those with, which are tried in order."""
+
+    __slots__ = ("_exact", "_patterns")
+
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
+        self._exact: dict[str, T] = {}
+        self._patterns: list[tuple[list[str], T]] = []
+        for pattern, entry in entries:
+            segments = pattern.split("/")
+            if any(segment.startswith(":") for segment in segments):
+                self._patterns.append((segments, entry))
+            else:
+                self._exact.setdefault(pattern, entry)
+
+    def __repr__(self) -> str:
+        return f"<PathTable {' '.join(self.paths())}>"
+
+    def paths(self) -> tuple[str, ...]:
+        """All paths, as they were written."""
+        return (*self._exact, *("/".join(segments) for segments, _ in self._patterns))
+
+    def find(self, target: str) -> tuple[T, dict[str, str]] | None:
+        """What serves the target of a request (path and query as they came), and the variables.
+
+        Raises ValueError where a segment is not well encoded.
+        """
+        raw = target.partition("?")[0]
+        entry = self._exact.get(raw)
+        if entry is not None:
+            return entry, {}
+        if "%" in raw or self._patterns:
+            return self._search(raw)
+        return None
+
+    def _search(self, raw: str) -> tuple[T, dict[str, str]] | None:
+        # Split before decoding, so that an encoded slash stays inside its segment.
+        segments = [percent_decode(segment) for segment in raw.split("/")]
+        entry = self._exact.get("/".join(segments))
+        if entry is not None:
+            return entry, {}
+        for pattern, candidate in self._patterns:
+            variables = _match(pattern, segments)
+            if variables is not None:
+                return candidate, variables
+        return None
+
+
+def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    variables: dict[str, str] = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith(":"):
+            if not segment:
+                return None
+            variables[expected[1:]] = segment
+        elif expected != segment:
+            return None
+    return variables

@@ -1,0 +1,133 @@
+"""TLS of an endpoint: `TLS` says which certificate, and makes the context that connections use.
+
+Defaults: TLS 1.2 and 1.3, the cipher suites of the Python release, ALPN http/1.1 (a WebSocket
+begins as HTTP/1.1), no renegotiation. The certificate is read again on SIGHUP; a pair that does not
+fit is refused with a log line, and the old one stays in use. Source: `ssl`; RFC 8446, RFC 9325.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import threading
+from typing import Final
+
+import structlog
+import trio
+
+from actors import Pid
+from actors.node import current_node
+from actors.process import current_process
+
+__all__ = ("TLS", "start_reloader")
+
+_log = structlog.get_logger("channels")
+
+ALPN: Final = ("http/1.1",)
+
+
+class TLS:
+    """The certificate of an endpoint.
+
+    - `certfile`: PEM file with the certificate and its chain; `keyfile`: the key, if it is in a
+      file of its own; `password`: of the key, if it has one.
+    - `client_ca`: PEM file of authorities; then clients must show a certificate of one of them,
+      which `ConnectInfo.peer.certificate` has.
+    - `handshake_timeout`: the seconds in which a client must have shaken hands.
+    - `context`: an `ssl.SSLContext` that is used as it is, in place of all others; it is not
+      reloaded.
+
+    The files are read at construction. Raises OSError, `ssl.SSLError`, ValueError.
+    """
+
+    def __init__(
+        self,
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
+        *,
+        password: str | None = None,
+        client_ca: str | os.PathLike[str] | None = None,
+        handshake_timeout: float = 10.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        if (certfile is None) == (context is None):
+            raise ValueError("TLS wants either a certfile or a context")
+        self._certfile = certfile
+        self._keyfile = keyfile
+        self._password = password
+        self._client_ca = client_ca
+        self.handshake_timeout = handshake_timeout
+        self._context = self._load() if context is None else context
+
+    def __repr__(self) -> str:
+        return f"TLS({'context' if self._certfile is None else os.fspath(self._certfile)!r})"
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What the next connection shakes hands with."""
+        return self._context
+
+    @property
+    def reloadable(self) -> bool:
+        """Whether there are files to read again."""
+        return self._certfile is not None
+
+    def reload(self) -> None:
+        """Read the files again. Connections that stand keep what they have.
+
+        Raises OSError, `ssl.SSLError`; then nothing has changed.
+        """
+        if self.reloadable:
+            self._context = self._load()  # a new one: half a change of the old would be in use
+
+    def _load(self) -> ssl.SSLContext:
+        assert self._certfile is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        context.set_alpn_protocols(ALPN)
+        context.load_cert_chain(self._certfile, self._keyfile, self._given_password)
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _given_password(self) -> str:
+        """Without this OpenSSL would ask for the password on the terminal."""
+        if self._password is None:
+            raise ValueError(f"the key of {self!r} has a password, and none was given")
+        return self._password
+
+    async def shake_hands(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
+        """Encrypt a connection. Raises trio.TooSlowError, trio.BrokenResourceError."""
+        # https_compatible: the peers are HTTP clients, which close without TLS's own goodbye.
+        encrypted = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
+        with trio.fail_after(self.handshake_timeout):
+            await encrypted.do_handshake()
+        return encrypted
+
+
+async def start_reloader(tls: TLS) -> Pid:
+    """The start function of the process that reads the certificate again on SIGHUP."""
+    process = current_node().spawn(
+        _reload_on_signals, (tls,), label="TlsReloader", parent=current_process(), link=True
+    )
+    return process.pid
+
+
+async def _reload_on_signals(tls: TLS) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        await trio.sleep_forever()  # signals reach the main thread only: `reload` is left
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            _reload(tls)
+
+
+def _reload(tls: TLS) -> None:
+    try:
+        tls.reload()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        _log.error("certificate not reloaded", tls=repr(tls), problem=str(error))
+        return
+    _log.info("certificate reloaded", tls=repr(tls))

@@ -1,0 +1,90 @@
+"""What of a client's parameters may stand in a log: `ParameterFilter` (Phoenix:
+`:filter_parameters`). Pure.
+
+The filter also shortens, because a log line must not carry a stranger's ten-megabyte payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from channels.messages import Binary
+
+__all__ = ("DEFAULT_FILTER", "FILTERED", "LogLevel", "ParameterFilter")
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+"""At which level something is logged; None in its place: not at all."""
+
+FILTERED: Final = "[FILTERED]"
+
+_MAX_DEPTH: Final = 8
+_MAX_ITEMS: Final = 32  # of one object or array
+_MAX_TEXT: Final = 200  # characters
+
+
+def _lower(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.lower() for word in words)
+
+
+def _frozen(keys: Iterable[str] | None) -> frozenset[str] | None:
+    return None if keys is None else frozenset(keys)
+
+
+@attrs.frozen
+class ParameterFilter:
+    """Replaces what a log must not show by "[FILTERED]".
+
+    `discard`: the values of all keys that contain one of these words, in any case. `keep`, in its
+    place: only the values of exactly these keys are shown. Objects and arrays are searched through;
+    a value of a key that is filtered goes as a whole.
+    """
+
+    discard: tuple[str, ...] = attrs.field(default=("password", "token"), converter=_lower)
+    keep: frozenset[str] | None = attrs.field(default=None, converter=_frozen)
+
+    def __call__(self, parameters: Any) -> Any:
+        """A copy for the log."""
+        return self._filter(parameters, _MAX_DEPTH, shown=self.keep is None)
+
+    def _filter(self, value: Any, depth: int, *, shown: bool) -> Any:
+        if isinstance(value, Mapping | list | tuple) and not depth:
+            return "..."
+        if isinstance(value, Mapping):
+            return self._filter_object(value, depth, shown=shown)
+        if isinstance(value, list | tuple):
+            items = [self._filter(item, depth - 1, shown=shown) for item in value[:_MAX_ITEMS]]
+            return [*items, "..."] if len(value) > _MAX_ITEMS else items
+        return _shorten(value) if shown else FILTERED
+
+    def _filter_object(
+        self, value: Mapping[Any, Any], depth: int, *, shown: bool
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, inner in value.items():
+            if len(result) == _MAX_ITEMS:
+                result["..."] = "..."
+                break
+            name = str(_shorten(str(key)))
+            if self.keep is not None:
+                shows = shown or key in self.keep
+                result[name] = self._filter(inner, depth - 1, shown=shows)
+            elif any(word in str(key).lower() for word in self.discard):
+                result[name] = FILTERED
+            else:
+                result[name] = self._filter(inner, depth - 1, shown=True)
+        return result
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, Binary):
+        return f"<{len(value.data)} bytes>"
+    if isinstance(value, str) and len(value) > _MAX_TEXT:
+        return f"{value[:_MAX_TEXT]}..."
+    return value
+
+
+DEFAULT_FILTER: Final = ParameterFilter()
+"""Keys with "password" or "token" in them, as Phoenix does."""
