@@ -95,13 +95,14 @@ class PubSub:
 
     # -- subscribing -----------------------------------------------------------------------------
 
-    def subscribe(self, topic: str, metadata: Any = None) -> None:
-        """Subscribe the calling process; twice means that it gets everything twice.
+    def subscribe(self, topic: str, metadata: Any = None, *, pid: Pid | None = None) -> None:
+        """Subscribe a process, the calling one unless `pid` is given; twice means that it gets
+        everything twice.
 
         `metadata` is for the dispatcher. Raises `PubSubNotStartedError`.
         """
         self._check_started()
-        pid = self_pid()
+        pid = pid or self_pid()
         subscription = Subscription(pid, metadata)
         self._topics.setdefault(topic, {})[subscription] = None
         self._topics_of.setdefault(pid, []).append((topic, subscription))

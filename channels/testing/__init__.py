@@ -1,0 +1,58 @@
+"""Testing channels without a network, in the words of `Phoenix.ChannelTest`.
+
+    async def test_ping(node):
+        socket = await connect(Socket, {"token": "t"}, pubsub=pubsub)
+        room = await subscribe_and_join(socket, "room:lobby", {})
+        ref = push(room, "ping", {"a": 1})
+        await assert_reply(ref, "ok", {"a": 1})
+
+Channels, PubSub and the connection's topic table are the real ones; only the WebSocket is left out.
+What a channel sends passes through the V2 serializer, so a test sees what a client would see. Each
+`assert_` takes the oldest match out of what has arrived and waits `timeout` seconds for it; each
+`refute_` waits that long for nothing. A pattern is a value that must be equal, a function that says
+whether it matches, or `ANY`.
+
+Everything is called from a process of a node: within `open_node()`, or a fixture that opens one.
+"""
+
+from channels.testing.test_socket import TestSocket
+from channels.testing.verbs import (
+    ANY,
+    JoinedChannel,
+    JoinRefusedError,
+    PushRef,
+    assert_broadcast,
+    assert_push,
+    assert_reply,
+    broadcast_from,
+    close,
+    connect,
+    join,
+    leave,
+    push,
+    refute_broadcast,
+    refute_push,
+    refute_reply,
+    subscribe_and_join,
+)
+
+__all__ = (
+    "ANY",
+    "JoinRefusedError",
+    "JoinedChannel",
+    "PushRef",
+    "TestSocket",
+    "assert_broadcast",
+    "assert_push",
+    "assert_reply",
+    "broadcast_from",
+    "close",
+    "connect",
+    "join",
+    "leave",
+    "push",
+    "refute_broadcast",
+    "refute_push",
+    "refute_reply",
+    "subscribe_and_join",
+)
