@@ -389,3 +389,12 @@ async def test_a_plain_process_that_never_receives_cannot_be_stopped_in_order(no
     with pytest.raises(CallTimeoutError):
         await pid.stop(timeout=1)
     assert pid.is_alive()
+
+
+async def test_stop_by_registry_name(node):
+    registry = DictRegistry()
+    pid = await Echo.start(name=Via(registry, "key"))
+    await stop(Via(registry, "key"))
+    assert not pid.is_alive()
+    with pytest.raises(NoProcessError):
+        await stop(Via(registry, "key"))
