@@ -109,7 +109,7 @@ soak: $(STAMP)  ## A long run under load that watches memory and latency
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 fuzz: $(STAMP)  ## Random and hostile input against a running node
-	@exec $(BIN)/python tests/fuzz/run.py $(ARGS)
+	@exec $(BIN)/python -m tests.fuzz.run $(ARGS)
 
 clean:  ## Remove environments, caches and reports
 	rm -rf .venv .venv-* $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \

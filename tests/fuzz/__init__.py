@@ -1,0 +1,1 @@
+"""Random and mutated bytes against a running node; see run.py."""
