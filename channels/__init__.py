@@ -11,6 +11,7 @@ from channels.exceptions import (
     ConnectRefused,
     InvalidPayloadError,
     JoinRefused,
+    NotAcknowledgedError,
     NotJoinedError,
 )
 from channels.log_filter import ParameterFilter
@@ -35,6 +36,7 @@ __all__ = (
     "Limits",
     "Message",
     "Mount",
+    "NotAcknowledgedError",
     "NotJoinedError",
     "ParameterFilter",
     "PubSub",

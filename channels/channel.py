@@ -16,6 +16,7 @@ connection nor the connection's other topics notice. The server never restarts a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
@@ -32,14 +33,21 @@ from actors import (
     MonitorRef,
     NoReply,
     Pid,
+    ReceiveTimeoutError,
     Shutdown,
     Stop,
     is_orderly,
+    receive,
 )
 from channels import fastlane
-from channels.exceptions import JoinRefused, NotJoinedError
+from channels.exceptions import (
+    InvalidPayloadError,
+    JoinRefused,
+    NotAcknowledgedError,
+    NotJoinedError,
+)
 from channels.log_filter import DEFAULT_FILTER, LogLevel, ParameterFilter
-from channels.messages import LEAVE, Broadcast, Message, Ref, Reply
+from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
 from channels.pubsub import PubSub
 from channels.serializers import Serializer
 from channels.transports.frames import frame
@@ -181,6 +189,42 @@ class Channel(GenServer):
         message = Message(self.join_ref, None, self.topic, event, payload)
         transport.push(frame(*transport.serializer.encode_message(message)))
 
+    async def push_and_wait(self, event: str, payload: Any, *, timeout: float = 5.0) -> Any:
+        """Send `event` and wait until this client says that it has taken it; what it answers.
+
+        Beyond Phoenix: the push carries a `ref`, and the client answers with an event `phx_ack`,
+        `{"ref": ref, "response": ...}`, on the topic. A client that does not know of it takes the
+        push like any other and never answers. Meanwhile the channel takes no other message.
+
+        Raises `NotAcknowledgedError` after `timeout` seconds or when the client leaves,
+        `NotJoinedError`, `InvalidPayloadError`, for `Binary` too.
+        """
+        self._check_joined("push_and_wait")
+        if isinstance(payload, Binary):
+            raise InvalidPayloadError(self.topic, event, "is Binary, which cannot carry a ref")
+        self._last_ack += 1
+        ref = f"ack{self._last_ack}"
+        message = Message(self.join_ref, ref, self.topic, event, payload)
+        self._transport.push(frame(*self._transport.serializer.encode_message(message)))
+        try:
+            answer = await receive(partial(self._ends_wait, ref), timeout)
+        except ReceiveTimeoutError:
+            problem = f"nothing came in {timeout} s"
+            raise NotAcknowledgedError(self.topic, event, problem) from None
+        if type(answer) is Message and answer.event == ACK:
+            return answer.payload.get("response")
+        self.pid.send(answer)  # the end is taken as any other, when we have returned
+        raise NotAcknowledgedError(self.topic, event, "the client has left")
+
+    def _ends_wait(self, ref: str, message: Any) -> bool:
+        if type(message) is Message:
+            payload = message.payload
+            is_ack = (
+                message.event == ACK and isinstance(payload, dict) and payload.get("ref") == ref
+            )
+            return is_ack or message.event == LEAVE
+        return type(message) is Down and message.ref is self._transport_ref
+
     def broadcast(self, event: str, payload: Any) -> None:
         """Send `event` to every subscriber of the topic, this client included."""
         self._check_joined("broadcast")
@@ -216,6 +260,7 @@ class Channel(GenServer):
         return cls._events_of_class
 
     _joined = False
+    _last_ack = 0
 
     @classmethod
     def child_spec(cls, *args: Any, **options: Any) -> dict[str, Any]:
@@ -268,6 +313,8 @@ class Channel(GenServer):
         if message.event == LEAVE:
             self._answer(message, Reply.ok())
             return self._stop(Stop(Shutdown("left")))
+        if message.event == ACK:  # of a push that nobody waits for any more
+            return None
         self._message = message
         started = perf_counter() if self.log_handle_in else 0.0
         result = await self.handle_in(message.event, message.payload)

@@ -18,6 +18,7 @@ __all__ = (
     "Forward",
     "Join",
     "Leave",
+    "Refresh",
     "Send",
     "SendReply",
     "StopChannel",
@@ -80,4 +81,10 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     message: Message
 
 
-Effect: TypeAlias = Join[H] | Forward[C] | Leave[C] | StopChannel[C] | SendReply | Send
+class Refresh(msgspec.Struct, frozen=True, gc=False):
+    """Give new credentials to the user's page, and reply what it says."""
+
+    message: Message
+
+
+Effect: TypeAlias = Join[H] | Forward[C] | Leave[C] | StopChannel[C] | SendReply | Send | Refresh

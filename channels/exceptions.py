@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from actors.exceptions import ActorsError
 
 __all__ = (
@@ -22,12 +24,14 @@ __all__ = (
     "InvalidRouteError",
     "JoinRefused",
     "MalformedFrameError",
+    "NotAcknowledgedError",
     "NotJoinedError",
 )
 
 _ECHO: Final = 80  # characters: a log line must not carry a stranger's ten-megabyte frame
 TRY_AGAIN_LATER: Final = 1013  # registered with IANA, as the codes of RFC 6455 are
 REFUSED: Final = 4003
+_REASON_LIMIT: Final = 123  # bytes of a close frame's reason (RFC 6455, 5.5.1)
 _SHOWN: Final = 120  # characters of names and values of our own side
 
 
@@ -179,3 +183,23 @@ class ConnectRefused(ChannelsError):
         self.after_upgrade = after_upgrade
         self.code = code or (REFUSED if retry_after is None else TRY_AGAIN_LATER)
         self.retry_after = retry_after
+
+    @property
+    def close_reason(self) -> str:
+        """The JSON object for a close frame; the words of the reason give way to its limit."""
+        words = str(self.reason)[:_REASON_LIMIT]
+        advice = {} if self.retry_after is None else {"retry_after": self.retry_after}
+        while True:
+            encoded = msgspec.json.encode({"reason": words, **advice})
+            if len(encoded) <= _REASON_LIMIT or not words:
+                return encoded.decode()
+            words = words[:-1]
+
+
+class NotAcknowledgedError(ChannelsError, TimeoutError):
+    """The client of a channel did not acknowledge a push in time, or has gone."""
+
+    def __init__(self, topic: str, event: str, problem: str) -> None:
+        super().__init__(f"{event!r} on {topic!r} was not acknowledged: {problem}")
+        self.topic = topic
+        self.event = event

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 __all__ = (
+    "ACK",
+    "AUTH_TOKEN",
     "CLOSE",
     "ERROR",
     "HEARTBEAT",
@@ -37,6 +39,10 @@ CLOSE: Final = "phx_close"  # the channel ended in order; the client does not co
 ERROR: Final = "phx_error"  # the channel crashed; the client rejoins with back-off
 HEARTBEAT_TOPIC: Final = "phoenix"
 HEARTBEAT: Final = "heartbeat"
+# Beyond Phoenix; its clients neither send nor miss them (docs/protocol-extensions.md).
+ACK: Final = "phx_ack"  # the client has taken a push that asked for it
+# On topic "phoenix": new credentials for a connection that stands.
+AUTH_TOKEN: Final = "auth_token"  # noqa: S105  # the name of an event
 
 Ref: TypeAlias = str | int | None
 """`ref` and `join_ref`: opaque to the server. Phoenix's own client sends decimal strings; null

@@ -169,6 +169,17 @@ class UserSocket:
         path, which win.
         """
 
+    async def refresh(self, params: dict[str, Any]) -> Any:
+        """Take new credentials of a client that is connected; `params` is what it sent, usually
+        `{"token": ...}`. Return what its reply carries (None: `{}`).
+
+        Raise `ConnectRefused` to refuse: the reply then has status "error" and the reason, and with
+        `after_upgrade=True` the connection is closed too. What it changes in `assigns` is seen by
+        channels that are joined later. Runs in a task of the connection's process, one at a time
+        and for at most five seconds. Beyond Phoenix; a class without it answers `unmatched topic`.
+        """
+        raise NotImplementedError
+
     def id(self) -> str | None:
         """The topic on which this connection can be told to `disconnect`; None: it cannot."""
         return None

@@ -15,7 +15,6 @@ from time import perf_counter
 from typing import Any, Final
 
 import attrs
-import msgspec
 import structlog
 
 from channels.endpoint.config import MountPoint
@@ -33,7 +32,6 @@ _log = structlog.get_logger("channels")
 
 TOKEN_PREFIX: Final = "base64url.bearer.phx."  # noqa: S105  # not a token, what stands before one
 TOKEN_HEADER: Final = "x-phoenix-authtoken"  # noqa: S105  # the name of a header; long poll's
-_REASON_LIMIT: Final = 123  # bytes in a close frame
 
 _NOT_LET_IN: Final = "The connection was refused."
 
@@ -157,22 +155,11 @@ def _refuse(
     if later is None:
         later = point.mount.refuse_after_upgrade
     if later and info.transport == "websocket":
-        return Refused(refusal.code, _close_reason(refusal), subprotocol)
+        return Refused(refusal.code, refusal.close_reason, subprotocol)
     headers: Headers = ()
     if refusal.retry_after is not None:
         headers = (("retry-after", str(math.ceil(refusal.retry_after))),)
     return text(refusal.status, _NOT_LET_IN, headers)
-
-
-def _close_reason(refusal: ConnectRefused) -> str:
-    """A JSON object that fits into a close frame: the words of the reason give way."""
-    words = str(refusal.reason)
-    advice = {} if refusal.retry_after is None else {"retry_after": refusal.retry_after}
-    while True:
-        encoded = msgspec.json.encode({"reason": words, **advice})
-        if len(encoded) <= _REASON_LIMIT or not words:
-            return encoded.decode()
-        words = words[: min(_REASON_LIMIT, len(words) - 1)]
 
 
 def _token(point: MountPoint, request: Request, transport: str) -> tuple[str | None, list[str]]:

@@ -27,9 +27,9 @@ import trio
 from actors import KILL, NORMAL, Down, Exit, Pid, Shutdown, is_orderly
 from actors.process import Process
 from channels.channel import JoinRequest
-from channels.effects import Effect, Forward, Join, Leave, Send, SendReply, StopChannel
+from channels.effects import Effect, Forward, Join, Leave, Refresh, Send, SendReply, StopChannel
 from channels.exceptions import MalformedFrameError
-from channels.messages import Broadcast, Opcode
+from channels.messages import Broadcast, Message, Opcode
 from channels.multiplexer import Multiplexer, TopicInfo
 from channels.pubsub import PubSub
 from channels.serializers import Serializer
@@ -37,6 +37,7 @@ from channels.socket import ConnectInfo, Route, UserSocket
 from channels.transports.child_start import start_child_in_place
 from channels.transports.frames import CloseCode, frame
 from channels.transports.outbox import Outbox
+from channels.transports.refresh import Outcome, refresh
 from channels.transports.websocket import ConnectionClosed, Engine
 from supervisors import ChildSpec
 
@@ -106,6 +107,7 @@ class Connection:
         "_multiplexer",
         "_outbox",
         "_process",
+        "_refreshing",
         "_since",
         "_socket",
         "_socket_id",
@@ -142,6 +144,7 @@ class Connection:
         self._engine: Engine | None = None
         self._outbox: Outbox | None = None
         self._end: tuple[int, str] | None = None  # (code, reason), once we have begun to close
+        self._refreshing = False
         self._close_timer: Any = None
         self._idle_timer: Any = None
         self._heard = self._since = trio.current_time()
@@ -250,6 +253,8 @@ class Connection:
                 self._start_channel(effect)
             case StopChannel(channel, reason):
                 self._stop_channel(channel, reason)
+            case Refresh(message):
+                self._refresh(message)
 
     def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
         for effect in effects:
@@ -274,6 +279,27 @@ class Connection:
             CHANNEL_STOP_TIMEOUT,
             lambda: channel.target.receive_exit(self.pid, KILL, linked=False),
         )
+
+    def _refresh(self, message: Message) -> None:
+        """New credentials: the user's page decides in a task of its own, one at a time."""
+        if self._refreshing:
+            self._answer_refresh(message, Outcome("error", {"reason": "refresh pending"}))
+            return
+
+        async def ask() -> None:
+            try:
+                self._answer_refresh(message, await refresh(self._socket, message.payload))
+            finally:
+                self._refreshing = False
+
+        self._refreshing = True
+        self._process.node.start_helper(self._process, ask)
+
+    def _answer_refresh(self, message: Message, outcome: Outcome) -> None:
+        reply = SendReply(None, message.ref, message.topic, outcome.status, outcome.response)
+        self._carry_out(reply)
+        if outcome.close is not None:
+            self.close(*outcome.close)
 
     # -- what channels tell (Transport) ----------------------------------------------------------
 

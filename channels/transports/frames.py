@@ -56,7 +56,9 @@ class CloseCode(IntEnum):
     TOO_BIG = (1009, "a message was larger than the limit", True)
     INTERNAL_ERROR = (1011, "a malformed message or a crash of the connection", True)
     SERVICE_RESTART = (1012, "the server drains: come back in a moment", True)
+    TRY_AGAIN_LATER = (1013, "refused for now; the reason may say for how long", True)
     # 4000 to 4999 belong to the application; these are ours.
+    REFUSED = (4003, "connect was refused: do not come back with the same credentials", True)
     SLOW_CLIENT = (4008, "the client reads slower than it is sent to", True)
 
 

@@ -120,4 +120,15 @@ def test_every_code_of_the_table_can_be_sent_and_says_what_it_means(code):
 
 def test_the_phoenix_client_comes_back_after_every_code_but_1000():
     assert [code for code in CloseCode if not code.returns] == [CloseCode.NORMAL]
-    assert {int(code) for code in CloseCode} == {1000, 1001, 1002, 1007, 1009, 1011, 1012, 4008}
+    assert {int(code) for code in CloseCode} == {
+        1000,
+        1001,
+        1002,
+        1007,
+        1009,
+        1011,
+        1012,
+        1013,
+        4003,
+        4008,
+    }
