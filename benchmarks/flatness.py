@@ -16,6 +16,7 @@ from benchmarks.harness.curves import Curve, markdown, trace
 from benchmarks.harness.environments import UnavailableError
 from benchmarks.harness.figures import Spread
 from benchmarks.harness.lines import Remote, RemoteError
+from benchmarks.harness.machine import priority
 from benchmarks.harness.options import Options
 from benchmarks.harness.plot import svg
 from benchmarks.harness.servers import Server
@@ -95,8 +96,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flatness", description=__doc__)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="also write table and plot")
     parser.add_argument("--quick", action="store_true", help="a smoke test: small and short")
+    parser.add_argument("--nice", type=int, default=0, help="priority on a busy machine, e.g. -5")
     arguments = parser.parse_args()
-    curves = ask(Options(quick=arguments.quick, rounds=1 if arguments.quick else 3))
+    with priority(arguments.nice):
+        curves = ask(Options(quick=arguments.quick, rounds=1 if arguments.quick else 3))
     print(markdown(curves))
     if arguments.write:
         write(curves, arguments.write)

@@ -19,7 +19,7 @@ import attrs
 from benchmarks.harness.contestants import Program, Role, in_house
 from benchmarks.harness.goals import Verdict
 from benchmarks.harness.lines import Remote
-from benchmarks.harness.machine import cpu_seconds, resident_bytes
+from benchmarks.harness.machine import cpu_seconds, priority, resident_bytes
 from benchmarks.harness.servers import Server, load_client
 from benchmarks.load.dialects import Phoenix
 from benchmarks.load.swarm import Swarm
@@ -48,29 +48,38 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--window", type=float, default=15.0, help="seconds between two lines")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout at the end")
+    parser.add_argument("--nice", type=int, default=0, help="priority on a busy machine, e.g. -5")
     arguments = parser.parse_args()
-    command, directory = SERVER.make()
-    server = Server(SERVER.name, command, directory)
-    load = load_client(SERVER.name)
-    try:
-        before = count(server)
-        load.request("gather", port=server.port, connections=arguments.connections)
-        during, windows = count(server), []
-        for number in range(max(4, round(arguments.minutes * 60.0 / arguments.window))):
-            windows.append(one_window(server, load, arguments.window))
-            print(line(number, windows[-1]), file=sys.stderr, flush=True)
-        still, _ = count(server), load.request("disperse")
-        after = settled(server, before)
-    finally:
-        load.close()
-        server.close()
-    verdicts = judge(windows, before, during, still, after)
+    with priority(arguments.nice):
+        windows, verdicts = soak(arguments.connections, arguments.minutes, arguments.window)
     if arguments.json:
         json.dump({"windows": windows, "verdicts": [attrs.asdict(v) for v in verdicts]}, sys.stdout)
     for verdict in verdicts:
         met = "met" if verdict.met else "NOT met"
         print(f"{verdict.goal}: {verdict.found} ({met})", file=sys.stderr)
     return 0 if all(verdict.met for verdict in verdicts) else 1
+
+
+def soak(
+    connections: int, minutes: float, seconds: float
+) -> tuple[list[dict[str, float]], list[Verdict]]:
+    """Gather the crowd, let it live in windows of `seconds`, send it home, judge."""
+    command, directory = SERVER.make()
+    server = Server(SERVER.name, command, directory)
+    load = load_client(SERVER.name)
+    try:
+        before = count(server)
+        load.request("gather", port=server.port, connections=connections)
+        during, windows = count(server), []
+        for number in range(max(4, round(minutes * 60.0 / seconds))):
+            windows.append(one_window(server, load, seconds))
+            print(line(number, windows[-1]), file=sys.stderr, flush=True)
+        still, _ = count(server), load.request("disperse")
+        after = settled(server, before)
+    finally:
+        load.close()
+        server.close()
+    return windows, judge(windows, before, during, still, after)
 
 
 def count(server: Server) -> Count:
