@@ -135,9 +135,11 @@ def test_the_same_seed_hits_the_same_processes_at_the_same_times() -> None:
         hits: list[tuple[int, Any, float]] = []
         for _ in range(30):
             struck = injector.strike()
-            assert struck is not None
-            hits.append((struck.serial, injector.struck[-1][1], trio.current_time()))
+            if struck is not None:  # all may be starting
+                hits.append((struck.serial, injector.struck[-1][1], trio.current_time()))
             await trio.sleep(0.3)
         return hits
 
-    assert run_deterministic(main, seed=4) == run_deterministic(main, seed=4)
+    hits = run_deterministic(main, seed=4)
+    assert len(hits) > 10
+    assert hits == run_deterministic(main, seed=4)
