@@ -6,6 +6,19 @@ exit reasons in exits.py, what is raised in exceptions.py.
 
 from actors.agent import Agent
 from actors.calls import Call as From
+from actors.event_handler import (
+    EventHandler,
+    HandlerEnd,
+    HandlerError,
+    HandlerExited,
+    HandlerFailed,
+    NoHandlerError,
+    OwnerExited,
+    RemoveHandler,
+    SwapHandler,
+    Swapped,
+)
+from actors.event_manager import EventManager
 from actors.exceptions import (
     ActorsError,
     AlreadyStartedError,
@@ -159,6 +172,8 @@ __all__ = (
     "Down",
     "Enter",
     "Entry",
+    "EventHandler",
+    "EventManager",
     "EventTimedOut",
     "EventTimeout",
     "Exit",
@@ -168,6 +183,10 @@ __all__ = (
     "GroupJoined",
     "GroupLeft",
     "GroupMonitor",
+    "HandlerEnd",
+    "HandlerError",
+    "HandlerExited",
+    "HandlerFailed",
     "Hibernate",
     "IdleTimeout",
     "Ignore",
@@ -182,6 +201,7 @@ __all__ = (
     "NamedTimeout",
     "NextEvent",
     "NextState",
+    "NoHandlerError",
     "NoNodeError",
     "NoProcessError",
     "NoReply",
@@ -189,6 +209,7 @@ __all__ = (
     "NodeExitedError",
     "NotRegisteredError",
     "Outcome",
+    "OwnerExited",
     "Pid",
     "Postpone",
     "ProcessExit",
@@ -197,6 +218,7 @@ __all__ = (
     "Registered",
     "Registration",
     "Registry",
+    "RemoveHandler",
     "RepeatState",
     "Reply",
     "ReplyTo",
@@ -213,6 +235,8 @@ __all__ = (
     "StateTimeout",
     "Stop",
     "StopAndReply",
+    "SwapHandler",
+    "Swapped",
     "Task",
     "TaskDone",
     "TaskOwnerError",

@@ -14,6 +14,8 @@ from actors.exits import Crash
 
 __all__ = (
     "dead_letter",
+    "deadline_failed",
+    "handler_failed",
     "hook_failed",
     "listener_failed",
     "process_crashed",
@@ -80,6 +82,23 @@ def traced(pid: Any, event: Any) -> None:
 def timer_failed(destination: Any, error: Exception) -> None:
     """A timer could not find out who holds the name to which it sends."""
     _log.error("timer failed", destination=shorten(destination), exc_info=error)
+
+
+def deadline_failed(callback: Any, error: Exception) -> None:
+    """What was to be done at a deadline raised; the other deadlines are kept."""
+    _log.error("deadline failed", callback=shorten(callback), exc_info=error)
+
+
+def handler_failed(manager: Any, handler: Any, item: Any, reason: Any) -> None:
+    """An event handler failed and was removed (GE2); `item` is what it was given."""
+    _log.error(
+        "event handler failed",
+        manager=repr(manager),
+        handler=shorten(handler),
+        item=shorten(item),
+        reason=shorten(reason),
+        exc_info=_exception(reason),
+    )
 
 
 def hook_failed(hook_id: Any, error: Exception) -> None:

@@ -1,0 +1,458 @@
+"""EventManager (semantics GE1 to GE3)."""
+
+from typing import Any
+
+import pytest
+import structlog
+import trio
+
+from actors import (
+    KILL,
+    NORMAL,
+    SHUTDOWN,
+    BadReturn,
+    CallTimeoutError,
+    Crash,
+    EventHandler,
+    EventManager,
+    HandlerEnd,
+    HandlerError,
+    HandlerExited,
+    HandlerFailed,
+    NoHandlerError,
+    NoReply,
+    OwnerExited,
+    ProcessExit,
+    ReceiveTimeoutError,
+    RemoveHandler,
+    StartError,
+    SwapHandler,
+    Swapped,
+    introspection,
+    open_node,
+    receive,
+    self_pid,
+    spawn,
+    trap_exit,
+)
+
+
+class Noting(EventHandler):
+    """Notes what happens to it; does what an event tells it."""
+
+    async def init(self, log, name="noting"):
+        self.log, self.name = log, name
+        self.log.append((name, "init", self.handed_over))
+
+    async def handle_event(self, event):
+        self.log.append((self.name, "event", event))
+        return await self.obey(event)
+
+    async def handle_info(self, message):
+        self.log.append((self.name, "info", message))
+        return await self.obey(message)
+
+    async def handle_call(self, request):
+        return await self.obey(request)
+
+    async def terminate(self, argument):
+        self.log.append((self.name, "terminate", argument))
+        if argument == "fail":
+            raise ValueError("in terminate")
+        return f"{self.name} ended"
+
+    async def obey(self, order):
+        match order:
+            case ("return", value):
+                return value
+            case ("raise", error):
+                raise error
+            case ("sleep", seconds):
+                await trio.sleep(seconds)
+        return None
+
+
+class Refusing(EventHandler):
+    async def init(self, what):
+        if isinstance(what, BaseException):
+            raise what
+        return what
+
+
+@pytest.fixture
+async def manager(node):
+    return await EventManager.start_link(name="manager")
+
+
+async def settled(manager):
+    """Everything that was sent is handled."""
+    await EventManager.which_handlers(manager)
+
+
+def events(log, kind="event"):
+    return [(name, what) for name, found, what in log if found == kind]
+
+
+# -- handlers ------------------------------------------------------------------------------------
+
+
+async def test_handlers_stand_newest_first(manager):
+    log: list[Any] = []
+    assert await EventManager.which_handlers("manager") == []
+    await EventManager.add_handler("manager", (Noting, 1), log)
+    await EventManager.add_handler(manager, (Noting, 2), log)
+    await EventManager.add_handler(manager, Noting, log)
+    assert await EventManager.which_handlers(manager) == [Noting, (Noting, 2), (Noting, 1)]
+
+
+async def test_notify_gives_an_event_to_all_newest_first(manager):
+    log: list[Any] = []
+    for name in ("a", "b"):
+        await EventManager.add_handler(manager, (Noting, name), log, name)
+    EventManager.notify(manager, 1)
+    EventManager.notify("manager", 2)
+    await settled(manager)
+    assert events(log) == [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+    EventManager.notify("nobody", 1)
+
+
+async def test_sync_notify_returns_when_all_have_handled_the_event(manager, autojump_clock):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    began = trio.current_time()
+    await EventManager.sync_notify(manager, ("sleep", 10))
+    assert trio.current_time() - began == pytest.approx(10)
+
+
+async def test_other_messages_go_to_handle_info(manager):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    manager.send("info")
+    await settled(manager)
+    assert events(log, "info") == [("noting", "info")]
+
+
+async def test_a_handler_without_callbacks_takes_everything_but_calls(manager):
+    await EventManager.add_handler(manager, EventHandler)
+    EventManager.notify(manager, 1)
+    manager.send("info")
+    assert await EventManager.which_handlers(manager) == [EventHandler]
+    with pytest.raises(HandlerError):
+        await EventManager.call_handler(manager, EventHandler, "anything")
+    assert await EventManager.which_handlers(manager) == []
+
+
+async def test_a_call_goes_to_one_handler_and_any_object_is_an_answer(manager):
+    await EventManager.add_handler(manager, Noting, [])
+    answer = await EventManager.call_handler(manager, Noting, ("return", NoReply()))
+    assert answer == NoReply()
+    with pytest.raises(NoHandlerError, match="which_handlers"):
+        await EventManager.call_handler(manager, (Noting, 2), "anything")
+
+
+async def test_a_call_takes_a_timeout(manager, autojump_clock):
+    await EventManager.add_handler(manager, Noting, [])
+    with pytest.raises(CallTimeoutError):
+        await EventManager.call_handler(manager, Noting, ("sleep", 10), timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (StartError("no"), None),
+        (ValueError("oops"), None),
+        (ProcessExit("leave"), "leave"),
+        ("junk", BadReturn("junk", "init")),
+    ],
+    ids=repr,
+)
+async def test_a_handler_whose_init_fails_is_not_added(manager, what, reason):
+    with pytest.raises(HandlerError) as failed:
+        await EventManager.add_handler(manager, Refusing, what)
+    if reason is None:
+        assert isinstance(failed.value.reason, Crash)
+        assert failed.value.reason.exception is what
+    else:
+        assert failed.value.reason == reason
+    assert await EventManager.which_handlers(manager) == []
+
+
+async def test_arguments_without_an_init_are_refused(manager):
+    with pytest.raises(HandlerError) as failed:
+        await EventManager.add_handler(manager, EventHandler, 1)
+    assert isinstance(failed.value.reason.exception, TypeError)
+
+
+# -- the end of handlers -------------------------------------------------------------------------
+
+
+async def test_delete_gives_the_result_of_terminate(manager):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    assert await EventManager.delete_handler(manager, Noting, "why") == "noting ended"
+    assert log[-1] == ("noting", "terminate", "why")
+    with pytest.raises(NoHandlerError):
+        await EventManager.delete_handler(manager, Noting)
+
+
+async def test_delete_raises_what_terminate_raised(manager):
+    await EventManager.add_handler(manager, Noting, [])
+    with pytest.raises(HandlerError) as failed:
+        await EventManager.delete_handler(manager, Noting, "fail")
+    assert isinstance(failed.value.reason.exception, ValueError)
+    assert await EventManager.which_handlers(manager) == []
+
+
+async def test_a_handler_may_remove_itself(manager):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    EventManager.notify(manager, ("return", RemoveHandler()))
+    await settled(manager)
+    assert log[-1] == ("noting", "terminate", HandlerEnd.REMOVE_HANDLER)
+    await EventManager.add_handler(manager, Noting, log)
+    answer = await EventManager.call_handler(manager, Noting, ("return", RemoveHandler("bye")))
+    assert answer == "bye"
+    assert await EventManager.which_handlers(manager) == []
+
+
+BAD_ORDERS = [("raise", ValueError("oops")), ("raise", ProcessExit("leave")), ("return", "junk")]
+
+
+FAILING = [
+    (way, order)
+    for way in ("event", "sync event", "info", "call")
+    for order in BAD_ORDERS
+    if (way, order[0]) != ("call", "return")  # any value is an answer
+]
+
+
+@pytest.mark.parametrize(("way", "order"), FAILING, ids=repr)
+async def test_a_handler_that_fails_is_removed_and_the_others_go_on(manager, way, order):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, (Noting, "other"), log, "other")
+    await EventManager.add_handler(manager, (Noting, "bad"), log, "bad")
+    with structlog.testing.capture_logs() as logs:
+        if way == "call":
+            with pytest.raises(HandlerError):
+                await EventManager.call_handler(manager, (Noting, "bad"), order)
+        else:
+            await EventManager.delete_handler(manager, (Noting, "other"))
+            if way == "event":
+                EventManager.notify(manager, order)
+            elif way == "info":
+                manager.send(order)
+            else:
+                await EventManager.sync_notify(manager, order)
+            await settled(manager)
+    [(_, argument)] = [e for e in events(log, "terminate") if e[0] == "bad"]
+    assert isinstance(argument, HandlerFailed)
+    assert [entry["event"] for entry in logs] == ["event handler failed"]
+    assert "bad" in str(logs[0]["handler"])
+    assert manager.is_alive()
+    expected = [(Noting, "other")] if way == "call" else []
+    assert await EventManager.which_handlers(manager) == expected
+
+
+async def test_the_handlers_behind_a_failing_one_get_the_event_too(manager):
+    log: list[Any] = []
+
+    class Failing(EventHandler):
+        async def handle_event(self, event):
+            raise ValueError(event)
+
+    await EventManager.add_handler(manager, (Noting, "behind"), log, "behind")
+    await EventManager.add_handler(manager, Failing)
+    await EventManager.sync_notify(manager, 1)
+    assert events(log) == [("behind", 1)]
+
+
+async def test_a_handler_that_fails_and_then_in_terminate_too(manager):
+    class Hopeless(Noting):
+        async def terminate(self, argument):
+            raise ValueError("in terminate")
+
+    await EventManager.add_handler(manager, Hopeless, [])
+    with structlog.testing.capture_logs() as logs:
+        await EventManager.sync_notify(manager, ("raise", ValueError("first")))
+    assert [entry["event"] for entry in logs] == ["event handler failed"] * 2
+    assert await EventManager.which_handlers(manager) == []
+
+
+async def test_a_manager_that_ends_ends_its_handlers(node):
+    log: list[Any] = []
+    manager = await EventManager.start()
+    for name in ("a", "b"):
+        await EventManager.add_handler(manager, (Noting, name), log, name)
+    await manager.stop(SHUTDOWN)
+    assert events(log, "terminate") == [("b", HandlerEnd.STOP), ("a", HandlerEnd.STOP)]
+
+
+# -- swapping ------------------------------------------------------------------------------------
+
+
+async def test_a_swap_hands_over_what_terminate_returned(manager):
+    log: list[Any] = []
+    await EventManager.add_handler(manager, (Noting, "old"), log, "old")
+    await EventManager.swap_handler(manager, (Noting, "old"), "why", (Noting, "new"), log, "new")
+    assert log[1:] == [("old", "terminate", "why"), ("new", "init", "old ended")]
+    assert await EventManager.which_handlers(manager) == [(Noting, "new")]
+
+
+async def test_a_swap_without_an_old_handler_adds_the_new_one(manager):
+    log: list[Any] = []
+    await EventManager.swap_handler(manager, (Noting, "old"), "why", (Noting, "new"), log, "new")
+    assert log == [("new", "init", None)]
+    assert await EventManager.which_handlers(manager) == [(Noting, "new")]
+
+
+async def test_a_swap_whose_new_handler_fails_leaves_neither(manager):
+    await EventManager.add_handler(manager, Noting, [])
+    with pytest.raises(HandlerError):
+        await EventManager.swap_handler(manager, Noting, "why", Refusing, ValueError("oops"))
+    assert await EventManager.which_handlers(manager) == []
+
+
+async def test_a_handler_may_swap_itself_and_keeps_its_place(manager):
+    log: list[Any] = []
+    for name in ("back", "self", "front"):
+        await EventManager.add_handler(manager, (Noting, name), log, name)
+    swap = SwapHandler("why", (Noting, "new"), (log, "new"), reply="swapped")
+    assert await EventManager.call_handler(manager, (Noting, "self"), ("return", swap)) == "swapped"
+    handlers = [(Noting, name) for name in ("front", "new", "back")]
+    assert await EventManager.which_handlers(manager) == handlers
+    assert ("new", "init", "self ended") in log
+
+
+async def test_a_handler_whose_own_swap_fails_is_gone_and_the_manager_is_not(manager):
+    await EventManager.add_handler(manager, Noting, [])
+    swap = SwapHandler("why", Refusing, (ValueError("oops"),))
+    with structlog.testing.capture_logs() as logs:
+        await EventManager.sync_notify(manager, ("return", swap))
+    assert [entry["event"] for entry in logs] == ["event handler failed"]
+    assert await EventManager.which_handlers(manager) == []
+
+
+# -- supervised handlers -------------------------------------------------------------------------
+
+
+async def test_the_end_of_its_owner_removes_a_handler(manager):
+    log: list[Any] = []
+
+    async def owner():
+        await EventManager.add_sup_handler(manager, (Noting, 1), log, "one")
+        await EventManager.add_sup_handler(manager, (Noting, 2), log, "two")
+        raise ProcessExit("gone")
+
+    await EventManager.add_handler(manager, Noting, log)
+    await spawn(owner).wait_exited()
+    assert await EventManager.which_handlers(manager) == [Noting]
+    assert events(log, "terminate") == [
+        ("two", OwnerExited("gone")),
+        ("one", OwnerExited("gone")),
+    ]
+
+
+ENDS = {
+    "deleted": (NORMAL, lambda m: EventManager.delete_handler(m, Noting)),
+    "removes itself": (NORMAL, lambda m: EventManager.sync_notify(m, ("return", RemoveHandler()))),
+    "exits": ("leave", lambda m: EventManager.sync_notify(m, ("raise", ProcessExit("leave")))),
+    "junk": (
+        BadReturn("junk", "handle_event"),
+        lambda m: EventManager.sync_notify(m, ("return", "junk")),
+    ),
+    "swapped": (
+        Swapped((Noting, 2), None),
+        lambda m: EventManager.swap_handler(m, Noting, "why", (Noting, 2), []),
+    ),
+}
+
+
+@pytest.mark.parametrize(("reason", "end"), ENDS.values(), ids=list(ENDS))
+async def test_the_owner_hears_of_the_end_of_its_handler(reason, end):
+    async with open_node():
+        manager = await EventManager.start()
+        await EventManager.add_sup_handler(manager, Noting, [])
+        await end(manager)
+        if isinstance(reason, Swapped):
+            reason = Swapped(reason.by, self_pid())
+        assert await receive() == HandlerExited(manager, Noting, reason)
+
+
+async def test_the_owner_hears_of_the_end_of_the_manager():
+    async with open_node():
+        manager = await EventManager.start()
+        await EventManager.add_sup_handler(manager, Noting, [])
+        await manager.stop()
+        assert await receive() == HandlerExited(manager, Noting, SHUTDOWN)
+
+
+async def test_an_owner_without_handlers_is_not_linked_any_more():
+    async with open_node():
+        manager = await EventManager.start()
+        for number in (1, 2):
+            await EventManager.add_sup_handler(manager, (Noting, number), [])
+        await EventManager.delete_handler(manager, (Noting, 1))
+        info = introspection.process_info(manager)
+        assert info is not None
+        assert info.links == (self_pid(),)
+        await EventManager.delete_handler(manager, (Noting, 2))
+        info = introspection.process_info(manager)
+        assert info is not None
+        assert info.links == ()
+
+
+async def test_a_parent_that_was_an_owner_stays_linked():
+    async with open_node():
+        manager = await EventManager.start_link()
+        await EventManager.add_sup_handler(manager, Noting, [])
+        await EventManager.delete_handler(manager, Noting)
+        info = introspection.process_info(manager)
+        assert info is not None
+        assert info.links == (self_pid(),)
+
+
+async def test_a_swapped_handler_keeps_its_owner_or_gets_the_caller_as_one():
+    async with open_node():
+        manager = await EventManager.start()
+        log: list[Any] = []
+        await EventManager.add_handler(manager, (Noting, "old"), log)
+        await EventManager.swap_sup_handler(manager, (Noting, "old"), "why", (Noting, 1), log)
+        await EventManager.swap_handler(manager, (Noting, 1), "why", (Noting, 2), log)
+        assert await receive() == HandlerExited(
+            manager, (Noting, 1), Swapped((Noting, 2), self_pid())
+        )
+        await EventManager.delete_handler(manager, (Noting, 2))
+        assert await receive() == HandlerExited(manager, (Noting, 2), NORMAL)
+        with pytest.raises(ReceiveTimeoutError):
+            await receive(timeout=0)
+
+
+async def test_exits_of_others_are_messages_for_the_handlers(node):
+    manager = await EventManager.start()
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    manager.exit("hello")
+    await settled(manager)
+    [(_, message)] = events(log, "info")
+    assert message.reason == "hello"
+
+
+async def test_an_owner_that_traps_exits_survives_a_killed_manager():
+    async with open_node():
+        trap_exit()
+        manager = await EventManager.start()
+        await EventManager.add_sup_handler(manager, Noting, [])
+        manager.exit(KILL)
+        message = await receive()
+        assert message.pid is manager
+
+
+# -- looking inside ------------------------------------------------------------------------------
+
+
+async def test_the_state_of_a_manager_is_that_of_its_handlers(manager):
+    await EventManager.add_handler(manager, Noting, [], "x")
+    state = await introspection.get_state(manager)
+    assert state == [(Noting, {"handed_over": None, "log": [("x", "init", None)], "name": "x"})]
+    await introspection.replace_state(manager, lambda s: [(s[0][0], s[0][1] | {"name": "y"})])
+    assert (await introspection.get_state(manager))[0][1]["name"] == "y"
