@@ -18,6 +18,7 @@ from channels.log_filter import ParameterFilter
 from channels.messages import Binary, Broadcast, Message, Reply
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, UserSocket
+from channels.token import Token, TokenError
 from channels.transports.connection import Limits
 from channels.typed_events import on
 
@@ -42,6 +43,8 @@ __all__ = (
     "PubSub",
     "Reply",
     "SocketRef",
+    "Token",
+    "TokenError",
     "UserSocket",
     "on",
     "reply",
