@@ -11,9 +11,12 @@ import heapq
 import itertools
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import trio
+
+from actors import reports
 
 __all__ = ("Deadlines", "Expirable", "Timer")
 
@@ -132,14 +135,14 @@ class Deadlines:
                     break
                 del fifo[entry]
                 entry.deadlines = None
-                entry.expire()
+                _call(entry.expire)
         while self._heap and self._heap[0][0] <= now:
             timer = heapq.heappop(self._heap)[2]
             callback, timer.callback = timer.callback, None
             if callback is None:
                 self._cancelled -= 1
             else:
-                callback()
+                _call(callback)
 
     def _drop_empty_fifo(self) -> bool:
         for length, fifo in self._fifos.items():
@@ -153,6 +156,14 @@ class Deadlines:
         timer = self.call_later(seconds, lambda: _expire_from(holder, entry))
         holder[entry] = timer.deadline
         entry.deadlines = holder
+
+
+def _call(callback: Callable[[], None]) -> None:
+    """Callbacks must not raise; if one does, the others must not suffer."""
+    try:
+        callback()
+    except Exception as error:
+        reports.deadline_failed(callback, error)
 
 
 def _expire_from(holder: OrderedDict[Any, float], entry: Expirable) -> None:

@@ -7,8 +7,9 @@ there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Coroutine
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from actors.context import current
 from actors.exceptions import NoNodeError, ProcessExit
@@ -104,6 +105,7 @@ class Addressee(Protocol):
         """The registered name."""
 
 
+@functools.total_ordering
 class Pid:
     """The address of a process. Hashable, ordered by start, never reused (OTP: pid).
 
@@ -124,7 +126,7 @@ class Pid:
         called = f' "{name}"' if name else ""
         return f"<Pid {self.node_name}.{self.serial} {self.label}{called}>"
 
-    def __lt__(self, other: Self) -> bool:
+    def __lt__(self, other: Pid) -> bool:
         return (self.node_name, self.serial) < (other.node_name, other.serial)
 
     def call(

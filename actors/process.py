@@ -29,7 +29,13 @@ from actors.mailbox import Mailbox
 from actors.messages import Down, Exit
 from actors.pid import MonitorRef, Pid
 
-__all__ = ("Process", "ProcessNode", "Starting", "current_process")
+__all__ = (
+    "Process",
+    "ProcessNode",
+    "Starting",
+    "answer_without_loop",
+    "current_process",
+)
 
 
 def current_process() -> Process:
@@ -223,7 +229,10 @@ class Process:
         def deliver(message: Any) -> None:
             sender = current.set(self)
             try:
-                handler(message)
+                if type(message) is System:
+                    answer_without_loop(message)
+                else:
+                    handler(message)
             except ProcessExit as request:
                 self.begin_exit(request.reason)
             except Exception as error:
@@ -463,6 +472,13 @@ class Process:
         if self.pending is _NO_CALLS:
             self.pending = set()
         return self.pending
+
+
+def answer_without_loop(request: System) -> None:
+    """A process without a behaviour's loop knows only one system message: how to end."""
+    if request.request[0] == "terminate":
+        raise ProcessExit(request.request[1])
+    request.fail_with(("unknown_system_msg", request.request))
 
 
 class _KillGrace:

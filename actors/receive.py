@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import trio
 
 from actors.calls import System
-from actors.exceptions import ActorsError, ProcessExit
+from actors.exceptions import ActorsError
 from actors.pid import Reference
-from actors.process import Process, current_process
+from actors.process import Process, answer_without_loop, current_process
 from actors.selective import NOTHING, Mark
 
 __all__ = ("Match", "ReceiveTimeoutError", "receive")
@@ -91,7 +91,7 @@ class _Look:
                 self._look_no_further_back()
             if type(found) is not System:
                 return found
-            _answer_system(found)
+            answer_without_loop(found)
 
     def _look_no_further_back(self) -> None:
         if self._memory is None:
@@ -125,10 +125,3 @@ def _memory(match: Match) -> Hashable | None:
     if isinstance(match, FunctionType) and match.__closure__ is None and not match.__defaults__:
         return match.__code__  # a lambda in a loop is a new function each time, of the same code
     return None
-
-
-def _answer_system(request: System) -> None:
-    """A plain process has no loop; it knows only how to end."""
-    if request.request[0] == "terminate":
-        raise ProcessExit(request.request[1])
-    request.fail_with(("unknown_system_msg", request.request))

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+import structlog
 import trio
 
 from actors.deadlines import Deadlines
 from actors.waiter import Waiter
+from tests.actors.helpers import Boom
 
 
 class Entry(Waiter):
@@ -127,3 +129,16 @@ async def test_a_callback_may_set_the_next_timer(deadlines, autojump_clock):
     deadlines.call_later(1, again)
     await trio.sleep(10)
     assert times == [pytest.approx(n) for n in (1, 2, 3)]
+
+
+async def test_a_callback_that_raises_does_not_stop_the_others(deadlines, autojump_clock):
+    def broken():
+        raise Boom
+
+    calls: list[Any] = []
+    deadlines.call_later(1, broken)
+    deadlines.call_later(1, lambda: calls.append("next"))
+    with structlog.testing.capture_logs() as logs:
+        await trio.sleep(2)
+    assert calls == ["next"]
+    assert [log["event"] for log in logs] == ["deadline failed"]

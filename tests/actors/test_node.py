@@ -378,3 +378,29 @@ async def test_a_helper_runs_as_its_owner(node):
     node.start_helper(node.processes[pid], helper)
     await wait_all_tasks_blocked()
     assert seen == [pid]
+
+
+async def test_a_helper_that_is_interrupted_ends_the_node():
+    with pytest.raises(KeyboardInterrupt):
+        async with open_node() as node:
+            pid = spawn(forever)
+
+            async def helper():
+                raise KeyboardInterrupt
+
+            node.start_helper(node.processes[pid], helper)
+            await trio.sleep_forever()
+
+
+def test_run_ends_quietly_when_main_exits_normal():
+    async def main():
+        raise ProcessExit(NORMAL)
+
+    assert run(main) is None
+
+
+async def test_an_exit_from_a_nursery_of_the_body_is_an_exit():
+    with pytest.raises(NodeExitedError) as caught:
+        async with open_node(), trio.open_nursery() as nursery:
+            nursery.start_soon(exit_with, "inside")
+    assert caught.value.reason == "inside"

@@ -31,6 +31,7 @@ from actors import (
     open_node,
     receive,
     register,
+    run,
     self_pid,
     send,
     set_label,
@@ -40,7 +41,7 @@ from actors import (
     trap_exit,
     whereis,
 )
-from actors.introspection import process_info
+from actors.introspection import get_state, process_info
 from tests.actors.helpers import Boom, exit_with, fail, forever, info_of
 
 
@@ -616,3 +617,30 @@ async def test_a_call_error_is_an_exception_that_can_be_caught(node):
     await dead.wait_exited()
     with pytest.raises(CallError):
         await dead.call("x")
+
+
+async def test_a_process_that_handles_in_place_can_be_stopped_and_knows_no_more(node):
+    seen: list[Any] = []
+
+    async def in_place():
+        node.processes[self_pid()].handle_in_place(seen.append)
+        await trio.sleep_forever()
+
+    pid = spawn(in_place)
+    await wait_all_tasks_blocked()
+    with pytest.raises(CallError) as caught:
+        await get_state(pid)
+    assert caught.value.reason == ("unknown_system_msg", ("get_state",))
+    await pid.stop("enough")
+    assert seen == []
+
+
+def test_pids_compare_in_every_direction():
+    async def main():
+        first, second = spawn(forever), spawn(forever)
+        assert first < second
+        assert first <= second
+        assert second > first
+        assert sorted([second, first]) == [first, second]
+
+    run(main)
