@@ -1,0 +1,182 @@
+"""StateMachine: hibernation, what is shown of it, its end (semantics SM8)."""
+
+from typing import Any
+
+import pytest
+import structlog
+import trio
+
+from actors import (
+    SHUTDOWN,
+    CallTimeoutError,
+    Exit,
+    Hibernate,
+    InfoEvent,
+    InternalEvent,
+    KeepState,
+    NextEvent,
+    NextState,
+    ServerExitedError,
+    Shutdown,
+    introspection,
+    self_pid,
+)
+from tests.actors.machines import ByEvents, ByFunctions, Machine, by_event, seen
+
+# -- hibernate, status, terminate ----------------------------------------------------------------
+
+
+class Sleeper(Machine):
+    async def init(self, *args, **options):
+        self.naps = 0
+        return await super().init(*args, **options)
+
+    def hibernate(self):
+        self.naps += 1
+
+
+async def test_hibernate_calls_the_hook_when_no_events_are_left(node):
+    script = {
+        "start": by_event(
+            nap=KeepState(Hibernate()),
+            both=KeepState(Hibernate(), NextEvent(InternalEvent("x"))),
+        )
+    }
+    machine = await Sleeper.start(script)
+    machine.cast("nap")
+    _, data = await introspection.get_state(machine)
+    assert data["naps"] == 1
+    machine.cast("both")
+    _, data = await introspection.get_state(machine)
+    assert data["naps"] == 1
+
+
+async def test_the_state_of_a_machine_is_its_state_and_its_data(node):
+    machine = await ByFunctions.start("9")
+    assert await introspection.get_state(machine) == ("locked", {"code": "9", "tries": 0})
+
+    def change(state):
+        name, data = state
+        return "unlocked", {"code": data["code"] + name, "extra": 1}
+
+    assert await introspection.replace_state(machine, change) == (
+        "unlocked",
+        {"code": "9locked", "extra": 1},
+    )
+    assert await introspection.get_state(machine) == (
+        "unlocked",
+        {"code": "9locked", "extra": 1},
+    )
+    assert await machine.call("state") == "unlocked"
+
+
+async def test_a_change_of_state_from_outside_that_raises_changes_nothing(node):
+    machine = await ByEvents.start()
+    with pytest.raises(ServerExitedError) as failed:
+        await introspection.replace_state(machine, lambda _: 1 // 0)
+    assert failed.value.reason[0] == "callback_failed"
+    assert await machine.call("state") == "locked"
+
+
+async def test_a_suspended_machine_handles_nothing_until_it_is_resumed(node, autojump_clock):
+    machine = await ByEvents.start()
+    await introspection.suspend(machine)
+    with pytest.raises(CallTimeoutError):
+        await machine.call("state", timeout=1)
+    await introspection.resume(machine)
+    assert await machine.call("state") == "locked"
+
+
+class Secretive(Machine):
+    def format_status(self, status):
+        state, data = status["state"]
+        return status | {"state": (state, {"script": "hidden", "seen": len(data["seen"])})}
+
+
+class Broken(Machine):
+    def format_status(self, status):
+        raise ValueError("no")
+
+
+async def test_format_status_decides_what_is_shown(node):
+    machine = await Secretive.start({})
+    status = await introspection.get_status(machine)
+    assert status["state"] == ("start", {"script": "hidden", "seen": 0})
+    assert status["module"].__name__ == "MachineServer"
+    status = await introspection.get_status(await Machine.start({}))
+    assert status["state"][0] == "start"
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [(Secretive, "hidden"), (Broken, "format_status raised"), (Machine, "seen")]
+)
+async def test_a_crash_is_reported_with_state_and_data_as_format_status_shows_them(
+    node, kind, shown
+):
+    machine = await kind.start({"start": by_event(go=lambda _: 1 // 0)})
+    with structlog.testing.capture_logs() as logs:
+        machine.cast("go")
+        await machine.wait_exited()
+    [report] = [log for log in logs if log["event"] == "GenServer terminating"]
+    assert shown in report["state"]
+    assert kind.__name__ in report["process"]
+
+
+async def test_an_orderly_end_is_not_reported(node):
+    machine = await ByEvents.start()
+    with structlog.testing.capture_logs() as logs:
+        machine.cast(("stop", Shutdown("done")))
+        await machine.wait_exited()
+    assert logs == []
+
+
+class Terminating(Machine):
+    async def terminate(self, reason):
+        self.script["ended"].append((self.state, reason))
+        if reason == "crash":
+            raise ValueError("in terminate")
+
+
+async def test_terminate_runs_with_the_last_state(node):
+    ended: list[Any] = []
+    machine = await Terminating.start({"ended": ended, "start": NextState("last")})
+    machine.cast("go")
+    await machine.stop(SHUTDOWN)
+    assert ended == [("last", SHUTDOWN)]
+
+
+async def test_an_exception_in_terminate_replaces_the_reason(node):
+    machine = await Terminating.start({"ended": []})
+    with pytest.raises(ServerExitedError) as failed:
+        await machine.stop("crash")
+    assert isinstance(failed.value.reason.exception, ValueError)
+
+
+async def test_a_machine_with_terminate_traps_exits_and_one_without_does_not(node):
+    trapping = await Terminating.start({"ended": []})
+    plain = await Machine.start({})
+    for pid in (trapping, plain):
+        pid.exit(SHUTDOWN)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not plain.is_alive()
+    assert await seen(trapping) == [("start", InfoEvent(Exit(self_pid(), SHUTDOWN)))]
+
+
+async def test_a_machine_without_terminate_stops_all_the_same(node):
+    machine = await Machine.start({})
+    await machine.stop(SHUTDOWN)
+    assert not machine.is_alive()
+
+
+async def test_a_machine_knows_its_pid_and_shows_its_class(node):
+    pids: list[Any] = []
+
+    class Knowing(Machine):
+        async def handle_event(self, event, state):
+            pids.append(self.pid)
+
+    machine = await Knowing.start({})
+    machine.cast("go")
+    await introspection.get_state(machine)
+    assert pids == [machine]
+    assert "Knowing" in repr(machine)
