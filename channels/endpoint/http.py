@@ -193,7 +193,8 @@ class HttpConnection:
         try:
             while (event := self._h11.next_event()) is h11.NEED_DATA:
                 # As much as the limit at once, so that h11 sees a head that is too long in time.
-                self._h11.receive_data(bytes(await self._stream.receive_some(self._max_head)))
+                size = min(self._max_head, _CHUNK)
+                self._h11.receive_data(bytes(await self._stream.receive_some(size)))
         except h11.RemoteProtocolError as error:
             hint = error.error_status_hint
             status = hint if hint in {414, 431, 501, 505} else 400
@@ -253,8 +254,8 @@ def _request(event: h11.Request, leftover: bytes) -> Request:
     path, _, query_string = target.partition("?")
     try:
         path, params = percent_decode(path), decode_query(query_string)
-    except ValueError as error:
-        raise HttpError(400, f"Malformed target: {error}.") from None
+    except ValueError:  # without its text, which repeats the query: this goes to the log
+        raise HttpError(400, "The path or the query is malformed.") from None
     options = [value.lower() for name, value in headers if name == "connection"]
     tokens = {token.strip() for option in options for token in option.split(",")}
     return Request(

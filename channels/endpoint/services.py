@@ -13,6 +13,7 @@ import trio
 from actors import Pid
 from channels.pubsub import PubSub
 from channels.transports.connection import Connection
+from channels.transports.limits_addresses import Gatekeeper
 
 __all__ = ("Services",)
 
@@ -22,12 +23,14 @@ class Services:
     """What the endpoint's children tell each other."""
 
     pubsub: PubSub
+    gatekeeper: Gatekeeper
     channels: Pid | None = None
     connections: Pid | None = None
     addresses: tuple[tuple[str, int], ...] = ()  # where the listener listens
-    listeners: list[trio.SocketListener] = attrs.field(factory=list)
+    listeners: list[trio.SocketListener] = attrs.field(factory=list, repr=False)
     draining: bool = False
-    websockets: dict[Pid, Connection] = attrs.field(factory=dict)  # those past the upgrade
+    # Those past the upgrade; not in the repr, which reports of supervisors contain.
+    websockets: dict[Pid, Connection] = attrs.field(factory=dict, repr=False)
 
     def channel_supervisor(self) -> Pid:
         """The supervisor of all channels. It is started before anything that asks for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -88,13 +89,24 @@ async def connected(
     endpoint: Endpoint,
     path: str = "/socket/websocket?vsn=2.0.0",
     headers: list[tuple[bytes, bytes]] | None = None,
+    *,
+    subprotocols: list[str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Client]:
     """Connect one client; a `HandshakeError` says that it was refused."""
     host, port = endpoint.addresses[0]
+    stream: Any = await trio.open_tcp_stream(host, port)
+    if tls is not None:
+        stream = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)
     # trio-websocket leaves its socket open when the server closes first, so the stream is ours.
-    async with await trio.open_tcp_stream(host, port) as stream, trio.open_nursery() as nursery:
+    async with stream, trio.open_nursery() as nursery:
         websocket = await trio_websocket.wrap_client_stream(
-            nursery, stream, f"{host}:{port}", path, extra_headers=headers or []
+            nursery,
+            stream,
+            f"{host}:{port}",
+            path,
+            subprotocols=subprotocols,
+            extra_headers=headers or [],
         )
         yield Client(websocket)
         await websocket.aclose()
