@@ -37,7 +37,7 @@ BARE_ENGINES = tuple(
 )
 OUR_ENGINE = BARE_ENGINES[ENGINES.index(DEFAULT_ENGINE)]
 OTHER_ENGINES = tuple(bare for bare in BARE_ENGINES if bare is not OUR_ENGINE)
-_CHAT = ("examples.chat", "--host", "127.0.0.1", "--port", "0")
+_CHAT = ("examples.chat", "--host", "127.0.0.1", "--port", "0", "--no-rate-limits")
 OUR_SERVER = Program("understudy", Role.OURS, in_house(*_CHAT), "phoenix")
 ENGINE_PAIRS = tuple(  # each bare engine, and the chat on it
     (

@@ -19,18 +19,24 @@ from channels.messages import Binary, Broadcast, Message, Reply
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, UserSocket
 from channels.token import Token, TokenError
-from channels.transports.connection import Limits
+from channels.transports.backlog import CoalesceByKey, Disconnect, DropNewest, DropOldest
+from channels.transports.limits import AddressLimits, Limits, Rate
 from channels.typed_events import on
 
 __all__ = (
     "TLS",
+    "AddressLimits",
     "Binary",
     "Broadcast",
     "Channel",
     "ChannelsError",
+    "CoalesceByKey",
     "ConnectInfo",
     "ConnectRefused",
+    "Disconnect",
     "DrainOptions",
+    "DropNewest",
+    "DropOldest",
     "Endpoint",
     "InvalidPayloadError",
     "JoinRefused",
@@ -41,6 +47,7 @@ __all__ = (
     "NotJoinedError",
     "ParameterFilter",
     "PubSub",
+    "Rate",
     "Reply",
     "SocketRef",
     "Token",

@@ -11,14 +11,16 @@ What the shell must do
    each `Join`, call `exited` once, last: when the process is dead or could not be started.
 2. `StopChannel`: tell the process to exit with `Shutdown(reason)`; kill it if it lives 5 s later.
 3. `Forward`, `Leave`: give the message to the channel, which answers a leave `ok {}` and stops.
-4. `SendReply`, `Send`: encode and write.
+4. `SendReply`, `Send`: encode and write. `Refresh`: ask the user's page, then reply to the message.
 5. Call `closed` when the connection ends.
 
 Rules, with their numbers in the protocol reference
 - 1.6 A heartbeat is answered at once, whatever its join_ref and payload. Nobody can join `phoenix`.
+  Beyond Phoenix, `auth_token` on that topic is given to the user's page.
 - 1.7 A join does not hold up the connection (in Phoenix it does): its topic is JOINING, the others
-  go on. What comes for that topic is held, at most `max_held` messages, and goes to the channel in
-  order, after the join's reply; what is more is answered `join pending`. After a refusal or a crash
+  go on. What comes for that topic is held, at most `max_held` messages a topic and `max_held_bytes`
+  for all, and goes to the channel in order, after the join's reply; what is more is answered `join
+  pending`. After a refusal or a crash
   it is answered as on a topic that is not joined. The channel's own join_ref is the message's ref
   when the join had none; the table keeps what was sent.
 - 1.8 A message of another join (stale join_ref) is dropped. Null is never stale, on either side.
@@ -70,12 +72,14 @@ from channels.effects import (
     Forward,
     Join,
     Leave,
+    Refresh,
     Send,
     SendReply,
     StopChannel,
     StopReason,
 )
 from channels.messages import (
+    AUTH_TOKEN,
     CLOSE,
     ERROR,
     HEARTBEAT,
@@ -93,6 +97,7 @@ __all__ = (
     "Join",
     "Leave",
     "Multiplexer",
+    "Refresh",
     "Send",
     "SendReply",
     "Statistics",
@@ -125,10 +130,11 @@ class Statistics:
 
     topics: int
     held: int  # messages that wait for a join
+    held_bytes: int
     heartbeats: int
     stale: int  # messages dropped because of their join_ref
     unmatched: int  # messages and joins answered "unmatched topic"
-    refused: int  # joins refused because of `max_channels`, messages because of `max_held`
+    refused: int  # joins for `max_channels`, messages for `max_held` or `max_held_bytes`
 
 
 class Multiplexer(Generic[H, C]):
@@ -136,17 +142,21 @@ class Multiplexer(Generic[H, C]):
 
     `routes` gives the handler of a topic, or `None` (`TopicRouter.route`). `max_channels` is how
     many topics may be joined, joining or leaving at once; 0 or `None` is no limit. `max_held` is
-    how many messages wait for one pending join; 0 holds none. Raises `ValueError` for a negative
-    number.
+    how many messages wait for one pending join; 0 holds none. `max_held_bytes` is how many bytes
+    may wait for all of them; 0 is no limit. `exceeded` is called with "topics" or "held" for each
+    message that is refused because of such a limit. Raises `ValueError` for a negative number.
     """
 
     __slots__ = (
         "_by_key",
         "_ended",
+        "_exceeded",
         "_heartbeats",
+        "_held_bytes",
         "_last_key",
         "_max_channels",
         "_max_held",
+        "_max_held_bytes",
         "_refused",
         "_routes",
         "_stale",
@@ -160,23 +170,29 @@ class Multiplexer(Generic[H, C]):
         *,
         max_channels: int | None = 100,
         max_held: int = 32,
+        max_held_bytes: int = 0,
+        exceeded: Callable[[str], object] | None = None,
     ) -> None:
-        if (max_channels or 0) < 0 or max_held < 0:
+        if (max_channels or 0) < 0 or max_held < 0 or max_held_bytes < 0:
             raise ValueError(
-                f"max_channels={max_channels}, max_held={max_held}; expected 0 or more "
+                f"max_channels={max_channels}, max_held={max_held}, "
+                f"max_held_bytes={max_held_bytes}; expected 0 or more "
                 "(max_channels: 0 or None for no limit)"
             )
         self._routes = routes
         self._max_channels = max_channels or None
         self._max_held = max_held
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
+        self._exceeded = exceeded
         self._topics: dict[str, TopicEntry[H, C]] = {}  # topic -> its newest join
         self._by_key: dict[int, TopicEntry[H, C]] = {}  # every join whose channel may live
         self._last_key = 0
         self._ended: StopReason | None = None
         self._heartbeats = self._stale = self._unmatched = self._refused = 0
 
-    def receive(self, message: Message) -> tuple[Effect[H, C], ...]:
-        """Take one message of the client."""
+    def receive(self, message: Message, size: int = 0) -> tuple[Effect[H, C], ...]:
+        """Take one message of the client; `size` is the bytes of its frame."""
         entry = self._topics.get(message.topic)
         if (
             entry is not None
@@ -187,10 +203,10 @@ class Multiplexer(Generic[H, C]):
         ):
             # `joined` saw to it that there is a channel; checking it again would cost time here.
             return (Forward(entry.channel, message),)  # type: ignore[arg-type]  # see above
-        return self._receive_rest(entry, message)
+        return self._receive_rest(entry, message, size)
 
     def _receive_rest(
-        self, entry: TopicEntry[H, C] | None, message: Message
+        self, entry: TopicEntry[H, C] | None, message: Message, size: int
     ) -> tuple[Effect[H, C], ...]:
         if self._ended:
             return ()
@@ -205,7 +221,7 @@ class Multiplexer(Generic[H, C]):
             return (self._pass_on(entry, message),)
         if entry.state is TopicState.LEAVING or entry.leaving:
             return (self._turn_away(message),)
-        return self._hold(entry, message)
+        return self._hold(entry, message, size)
 
     def started(self, key: int, channel: C) -> tuple[Effect[H, C], ...]:
         """The process of join `key` is there; `channel` is what later effects call it."""
@@ -225,7 +241,7 @@ class Multiplexer(Generic[H, C]):
         if entry.channel is None:
             raise RuntimeError(f"joined({key}) on {entry.topic!r} without started({key}, channel)")
         entry.state = TopicState.JOINED
-        held, entry.held = entry.held or (), None
+        held = self._release(entry)
         answer = self._answer_join(entry, "ok", response)
         return (*answer, *[self._pass_on(entry, message) for message in held])
 
@@ -266,6 +282,7 @@ class Multiplexer(Generic[H, C]):
         ]
         self._by_key.clear()
         self._topics.clear()
+        self._held_bytes = 0
         return tuple(StopChannel(channel, self._ended) for channel in doomed)
 
     def topics(self) -> tuple[TopicInfo, ...]:
@@ -282,6 +299,7 @@ class Multiplexer(Generic[H, C]):
         return Statistics(
             topics=len(self._topics),
             held=sum(len(entry.held or ()) for entry in self._topics.values()),
+            held_bytes=self._held_bytes,
             heartbeats=self._heartbeats,
             stale=self._stale,
             unmatched=self._unmatched,
@@ -298,8 +316,7 @@ class Multiplexer(Generic[H, C]):
         if handler is None:
             return (self._unmatched_topic(message),)
         if self._max_channels is not None and len(self._topics) >= self._max_channels:
-            self._refused += 1
-            return (_error(message, "too many channels joined"),)
+            return (self._refuse(message, "topics", "too many channels joined"),)
         entry: TopicEntry[H, C] = TopicEntry(message, handler)
         self._topics[topic] = entry
         return (self._begin(entry),)
@@ -320,8 +337,8 @@ class Multiplexer(Generic[H, C]):
         answered = old.state in (TopicState.JOINED, TopicState.LEAVING)
         # An unanswered join is never closed, but hands on the close that it owes itself.
         new.owed_close = old.push(CLOSE, {}) if answered else old.owed_close
-        turned_away = tuple(self._turn_away(held) for held in old.held or ())
-        old.state, old.held = TopicState.SUPERSEDED, None
+        turned_away = tuple(self._turn_away(held) for held in self._release(old))
+        old.state = TopicState.SUPERSEDED
         if old.channel is None:  # still starting: `started` will stop it. Or never begun.
             return turned_away
         return (StopChannel(old.channel, "duplicate_join"), *turned_away)
@@ -336,7 +353,7 @@ class Multiplexer(Generic[H, C]):
     def _fail(self, entry: TopicEntry[H, C], response: Any) -> tuple[Effect[H, C], ...]:
         del self._topics[entry.topic]
         answer = self._answer_join(entry, "error", response)
-        return (*answer, *[self._turn_away(message) for message in entry.held or ()])
+        return (*answer, *[self._turn_away(message) for message in self._release(entry)])
 
     # -- other messages
 
@@ -347,21 +364,40 @@ class Multiplexer(Generic[H, C]):
         entry.state = TopicState.LEAVING
         return Leave(entry.channel, message)
 
-    def _hold(self, entry: TopicEntry[H, C], message: Message) -> tuple[SendReply, ...]:
+    def _hold(self, entry: TopicEntry[H, C], message: Message, size: int) -> tuple[SendReply, ...]:
         if entry.held is None:
             entry.held = []
         if message.event == LEAVE:
-            entry.leaving = True  # held beyond the limit too: it is the last one
-        elif len(entry.held) >= self._max_held:
-            self._refused += 1
-            return (_error(message, "join pending"),)
+            entry.leaving = True  # held beyond the limits too: it is the last one
+        elif len(entry.held) >= self._max_held or self._too_large(size):
+            return (self._refuse(message, "held", "join pending"),)
         entry.held.append(message)
+        entry.held_bytes += size
+        self._held_bytes += size
         return ()
 
-    def _answer_unjoined(self, message: Message) -> SendReply:
+    def _too_large(self, size: int) -> bool:
+        return 0 < self._max_held_bytes < self._held_bytes + size
+
+    def _release(self, entry: TopicEntry[H, C]) -> list[Message]:
+        """What was held for this join; it is held no more."""
+        held, entry.held = entry.held or [], None
+        self._held_bytes -= entry.held_bytes
+        entry.held_bytes = 0
+        return held
+
+    def _refuse(self, message: Message, limit: str, reason: str) -> SendReply:
+        self._refused += 1
+        if self._exceeded is not None:
+            self._exceeded(limit)
+        return SendReply(message.join_ref, message.ref, message.topic, "error", {"reason": reason})
+
+    def _answer_unjoined(self, message: Message) -> SendReply | Refresh:
         if message.topic == HEARTBEAT_TOPIC and message.event == HEARTBEAT:
             self._heartbeats += 1
             return SendReply(None, message.ref, HEARTBEAT_TOPIC, "ok", {})
+        if message.topic == HEARTBEAT_TOPIC and message.event == AUTH_TOKEN:
+            return Refresh(message)
         return self._turn_away(message)
 
     def _turn_away(self, message: Message) -> SendReply:
@@ -377,7 +413,3 @@ class Multiplexer(Generic[H, C]):
     def __repr__(self) -> str:
         states = " ".join(f"{entry.topic}={entry.state.value}" for entry in self._topics.values())
         return f"<Multiplexer {states or 'no topics'}>"
-
-
-def _error(message: Message, reason: str) -> SendReply:
-    return SendReply(message.join_ref, message.ref, message.topic, "error", {"reason": reason})

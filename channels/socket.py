@@ -15,6 +15,7 @@ from channels.channel import Channel, JoinRequest
 from channels.exceptions import InvalidRouteError
 from channels.log_filter import DEFAULT_FILTER, LogLevel, ParameterFilter
 from channels.topics import TopicRouter
+from channels.transports.backlog import Disconnect, OverflowPolicy
 
 __all__ = (
     "ConnectInfo",
@@ -154,6 +155,10 @@ class UserSocket:
     """
     max_channels: ClassVar[int] = 100
     """Topics that one connection may have joined; 0 is no limit."""
+    overflow: ClassVar[OverflowPolicy] = Disconnect()
+    """What becomes of frames for a client that reads too slowly, once `Limits.outbox` bytes wait:
+    `Disconnect` (4008; it comes back), `DropOldest`, `DropNewest`, or `CoalesceByKey`.
+    """
     log: ClassVar[LogLevel | None] = "info"
     """The level at which connects are logged; None: they are not."""
     log_filter: ClassVar[ParameterFilter] = DEFAULT_FILTER

@@ -31,6 +31,7 @@ class TopicEntry(Generic[H, C]):
         "channel",
         "handler",
         "held",
+        "held_bytes",
         "join_ref",
         "leaving",
         "owed_close",
@@ -49,6 +50,7 @@ class TopicEntry(Generic[H, C]):
         self.state = TopicState.WAITING
         self.channel: C | None = None  # from `started` on
         self.held: list[Message] | None = None  # in the order of arrival; a leave is the last
+        self.held_bytes = 0
         self.leaving = False  # a leave is held
         self.owed_close: Send | None = None  # for the answered join that this one supersedes
 

@@ -14,7 +14,7 @@ import trio
 
 from actors import current_node
 from benchmarks.harness.machine import allow_many_files
-from channels import Channel, Endpoint, Reply
+from channels import Channel, Endpoint, Limits, Reply
 from examples.chat.__main__ import Chat, configure_logging
 from examples.chat.room import ChatSocket, RoomChannel
 
@@ -52,7 +52,8 @@ class SoakSocket(ChatSocket):
 def main() -> None:
     allow_many_files()
     configure_logging(debug=False)
-    Chat(Endpoint({"/socket": SoakSocket}, host="127.0.0.1", port=0)).run()
+    limits = Limits().without_rates()  # the whole crowd comes from one address
+    Chat(Endpoint({"/socket": SoakSocket}, host="127.0.0.1", port=0, limits=limits)).run()
 
 
 if __name__ == "__main__":

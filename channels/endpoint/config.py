@@ -19,7 +19,7 @@ from channels.exceptions import InvalidMountError
 from channels.serializers import DEFAULT_SERIALIZERS, Serializers
 from channels.socket import Route, UserSocket, router_of
 from channels.topics import TopicRouter
-from channels.transports.connection import Limits
+from channels.transports.limits import Limits
 from channels.transports.websocket import ENGINES
 
 __all__ = (

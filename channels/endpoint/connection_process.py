@@ -7,7 +7,8 @@ as a WebSocket; from then on it is a `Connection`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import math
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -21,9 +22,9 @@ from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
 from channels.endpoint.services import Services
 from channels.endpoint.upgrade import Accepted, Refused, admit
-from channels.multiplexer import Multiplexer
 from channels.socket import PeerData
 from channels.transports.connection import Connection, Drain
+from channels.transports.limits_addresses import Address
 from channels.transports.outbox import Outbox
 from channels.transports.websocket import ConnectionClosed, Engine, load_engine
 
@@ -31,8 +32,10 @@ __all__ = ("start_connection",)
 
 _log = structlog.get_logger("channels")
 
-HEAD_TIMEOUT: Final = 10.0
-"""Seconds in which the head of a request must have arrived."""
+NO_LIMIT: Final = 1 << 31
+"""Bytes, where a library must be given a limit."""
+
+LIMITS: Final = {408: "head_timeout", 431: "head_size"}  # HTTP status -> the limit that it tells of
 
 LINGER_TIMEOUT: Final = 0.5
 """Seconds that a client has to read the last answer before its connection is closed."""
@@ -46,34 +49,66 @@ RETRY_AFTER: Final = "1"
 NEEDS_NURSERY: Final = "trio-websocket"  # the one engine that runs a task of its own
 
 
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Admitted: TypeAlias = tuple[Request, Accepted | Refused]
+Run: TypeAlias = Callable[[], Awaitable[None]]
+
+
 async def start_connection(
-    config: EndpointConfig, services: Services, stream: trio.SocketStream
+    config: EndpointConfig, services: Services, stream: trio.SocketStream, address: Address
 ) -> Pid:
-    """The start function of a connection's process; runs in the connection supervisor."""
+    """The start function of a connection's process; runs in the connection supervisor.
+
+    The client has entered at `address`, and leaves it when the process ends.
+    """
     process = current_node().spawn(
-        _serve, (config, services, stream), label="Connection", parent=current_process(), link=True
+        _serve,
+        ([config, services, stream, address],),
+        label="Connection",
+        parent=current_process(),
+        link=True,
     )
     return process.pid
 
 
-Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-Admitted: TypeAlias = tuple[Request, Accepted | Refused]
+async def _serve(parts: list[Any]) -> None:
+    """The frame of this coroutine lives as long as a WebSocket does, and its arguments too; so what
+    only the beginning needs comes in a list, and leaves it.
+    """
+    services, address = parts[1], parts[3]
+    try:
+        run = await _answer_http(*parts)
+        parts.clear()
+        if run is not None:
+            await run()
+    finally:
+        services.websockets.pop(current_process().pid, None)
+        services.gatekeeper.leave(address, trio.current_time())
 
 
-async def _serve(config: EndpointConfig, services: Services, socket: trio.SocketStream) -> None:
+async def _answer_http(
+    config: EndpointConfig, services: Services, socket: trio.SocketStream, address: Address
+) -> Run | None:
+    """Everything up to the upgrade; what is left to do after it."""
     try:
         stream = await _encrypt(config, socket)
-        admitted = None if stream is None else await _HttpPhase(config, services, stream).serve()
+        if stream is None:
+            return None
+        admitted = await _HttpPhase(config, services, stream, address).serve()
     except BaseException:  # cancelled, or our own fault: either way the client must not wait
         await trio.aclose_forcefully(socket)
         raise
-    if stream is None or admitted is None:
-        return
     match admitted:
         case request, Accepted() as accepted:
-            await _run_websocket(config, services, request, accepted, stream)
+            connection = _connection(config, services, accepted, address)
+            accept = _accept(config, request, accepted.subprotocol)
+            if config.engine == NEEDS_NURSERY:
+                return partial(_run_in_nursery, connection, stream, accept)
+            await connection.upgrade(stream, partial(accept, nursery=None))
+            return connection.run
         case request, Refused() as refused:
             await _tell_refusal(config, request, refused, stream)
+    return None
 
 
 async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream | None:
@@ -92,10 +127,13 @@ async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream 
 class _HttpPhase:
     """A connection as long as it speaks HTTP. Told to drain, it finishes its answer and closes."""
 
-    def __init__(self, config: EndpointConfig, services: Services, stream: Stream) -> None:
+    def __init__(
+        self, config: EndpointConfig, services: Services, stream: Stream, address: Address
+    ) -> None:
         self._config = config
         self._services = services
-        self._http = HttpConnection(stream)
+        self._address = address
+        self._http = HttpConnection(stream, max_head=config.limits.max_head_size or NO_LIMIT)
         self._secure = isinstance(stream, trio.SSLStream)
         self._peer = _peer_of(stream)
         self._draining = False
@@ -111,6 +149,8 @@ class _HttpPhase:
                     return admitted
             except HttpError as error:
                 _log.info("bad request", peer=str(self._peer), problem=str(error))
+                if error.response.status in LIMITS:
+                    self._services.gatekeeper.note(LIMITS[error.response.status])
                 await self._http.respond(error.response)
         except trio.BrokenResourceError:
             _log.debug("connection lost", peer=str(self._peer))
@@ -139,10 +179,13 @@ class _HttpPhase:
 
     async def _next_request(self) -> Request | None:
         with trio.CancelScope() as self._waiting:
-            return await self._http.read_head(timeout=HEAD_TIMEOUT)
+            return await self._http.read_head(timeout=self._config.limits.head_timeout or math.inf)
         return None
 
     async def _answer(self, request: Request) -> Response | Accepted | Refused:
+        if (limit := self._address.take(1, len(request.target), trio.current_time())) is not None:
+            self._services.gatekeeper.note(f"address_{limit}")
+            return text(429, "There are too many requests from your address.")
         found = self._config.mounts.find(request.target)
         if found is None:
             return await _respond(self._config, request)
@@ -158,32 +201,35 @@ async def _respond(config: EndpointConfig, request: Request) -> Response:
     return await config.static.respond_to(request)
 
 
-async def _run_websocket(
-    config: EndpointConfig,
-    services: Services,
-    request: Request,
-    accepted: Accepted,
-    stream: Stream,
-) -> None:
-    process, point = current_process(), accepted.point
+def _connection(
+    config: EndpointConfig, services: Services, accepted: Accepted, address: Address
+) -> Connection:
+    process = current_process()
     process.trap_exit = True  # its supervisor's exit becomes a close frame
     connection = Connection(
         process,
         accepted.socket,
-        accepted.info,
-        Multiplexer(point.router.route, max_channels=point.socket_class.max_channels),
+        accepted.socket_id,
+        str(accepted.info.peer),
+        accepted.point.router.route,
         serializer=accepted.serializer,
         pubsub=services.pubsub,
         channel_supervisor=services.channel_supervisor,
         limits=config.limits,
+        gatekeeper=services.gatekeeper,
+        address=address,
     )
-    outbox = connection.make_outbox(stream)
     services.websockets[process.pid] = connection
-    try:
-        async with _upgraded(config, request, outbox, accepted.subprotocol) as engine:
-            await connection.run(engine, accepted.socket_id)
-    finally:
-        del services.websockets[process.pid]
+    return connection
+
+
+async def _run_in_nursery(
+    connection: Connection, stream: Stream, accept: Callable[..., Awaitable[Engine]]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await connection.upgrade(stream, partial(accept, nursery=nursery))
+        await connection.run()
+        nursery.cancel_scope.cancel()
 
 
 async def _tell_refusal(
@@ -196,33 +242,36 @@ async def _tell_refusal(
         spawn=lambda function: node.start_helper(process, function),
         on_broken=lambda _: process.begin_exit(NORMAL),
     )
-    async with _upgraded(config, request, outbox, refused.subprotocol) as engine:
-        engine.close(refused.code, refused.reason)
-        with trio.move_on_after(REFUSAL_TIMEOUT) as patience:
-            with contextlib.suppress(ConnectionClosed):
-                while True:
-                    await engine.receive()
-        await outbox.close_after_flush(LINGER_TIMEOUT, lingering=patience.cancelled_caught)
-
-
-@contextlib.asynccontextmanager
-async def _upgraded(
-    config: EndpointConfig, request: Request, outbox: Outbox, subprotocol: str | None
-) -> AsyncIterator[Engine]:
-    """Answer the upgrade; the engine, and around it the nursery that one of them needs."""
-    accept = partial(
-        load_engine(config.engine),
-        outbox,
-        request,
-        max_message_size=config.limits.max_message_size,
-        subprotocol=subprotocol,
-    )
-    if config.engine == NEEDS_NURSERY:
+    accept = _accept(config, request, refused.subprotocol)
+    try:
         async with trio.open_nursery() as nursery:
-            yield await accept(nursery=nursery)
+            engine = await accept(outbox, nursery=nursery)
+            engine.close(refused.code, refused.reason)
+            with trio.move_on_after(REFUSAL_TIMEOUT) as patience:
+                with contextlib.suppress(ConnectionClosed):
+                    while True:
+                        await engine.receive()
+            await outbox.close_after_flush(LINGER_TIMEOUT, lingering=patience.cancelled_caught)
             nursery.cancel_scope.cancel()
-    else:
-        yield await accept(nursery=None)
+    finally:
+        await trio.aclose_forcefully(outbox)
+
+
+def _accept(
+    config: EndpointConfig, request: Request, subprotocol: str | None
+) -> Callable[..., Awaitable[Engine]]:
+    """The engine's `accept`, waiting for an outbox and a nursery."""
+
+    async def accept(outbox: Outbox, *, nursery: trio.Nursery | None) -> Engine:
+        return await load_engine(config.engine)(
+            outbox,
+            request,
+            nursery=nursery,
+            max_message_size=config.limits.max_message_size or NO_LIMIT,
+            subprotocol=subprotocol,
+        )
+
+    return accept
 
 
 def _peer_of(stream: Stream) -> PeerData:

@@ -30,7 +30,9 @@ from channels.messages import Broadcast
 from channels.multiplexer import TopicInfo
 from channels.pubsub import PubSub
 from channels.serializers import DEFAULT_SERIALIZERS, Serializers
-from channels.transports.connection import DISCONNECT, ConnectionStatistics, Limits
+from channels.transports.connection import DISCONNECT, ConnectionStatistics
+from channels.transports.limits import Limits
+from channels.transports.limits_addresses import Gatekeeper, GatekeeperStatistics
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor
 
 __all__ = ("Endpoint",)
@@ -48,7 +50,7 @@ class Endpoint:
     - `check_origin`: which web pages may connect (`origin.CheckOrigin`); "conn", the default, wants
       scheme, host and port of the request itself.
     - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
-    - `limits`: what one connection may do.
+    - `limits`: what one connection, and what all from one address may do (`transports.limits`).
     - `drainer`: how clients are sent away when the endpoint stops; None: they are not, each
       connection then ends with its supervisor.
 
@@ -83,7 +85,7 @@ class Endpoint:
             drainer=drainer,
         )
         self.pubsub = pubsub or PubSub()
-        self._services = Services(self.pubsub)
+        self._services = Services(self.pubsub, Gatekeeper(limits.address))
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.url or 'not listening'} {' '.join(self._config.mounts.paths())}>"
@@ -165,6 +167,10 @@ class Endpoint:
         self.broadcast(socket_id, DISCONNECT, {})
 
     # -- looking inside (Phoenix.Debug) ----------------------------------------------------------
+
+    def statistics(self) -> GatekeeperStatistics:
+        """Connections of this node, and how often which limit was exceeded."""
+        return self._services.gatekeeper.statistics()
 
     def list_sockets(self) -> dict[Pid, ConnectionStatistics]:
         """Every WebSocket of this node, by its connection's process."""

@@ -6,7 +6,9 @@ endpoint with the operating system's own words.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from socket import SHUT_WR
 from typing import Final
 
 import structlog
@@ -18,6 +20,8 @@ from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.connection_process import start_connection
 from channels.endpoint.services import Services
+from channels.transports.limits_addresses import Address
+from channels.transports.sockets import take_over
 from supervisors import ChildSpec, DynamicSupervisor, MaxChildrenError, Restart
 
 __all__ = ("start_listener",)
@@ -28,6 +32,11 @@ BACKLOG: Final = (
     4096  # connections that the kernel keeps for us; a whole room may come back at once
 )
 SHUTDOWN: Final = 5.0  # seconds that a connection has to end when its supervisor stops
+TOO_MANY: Final = (
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 45\r\n\r\n"
+    b"There are too many connections from you now.\n"
+)
 RETRY_SECONDS: Final = 0.1
 OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -84,13 +93,35 @@ async def _accept(
             _log.error("cannot accept connections", problem=str(error))
             await trio.sleep(RETRY_SECONDS)
             continue
-        await _start(config, services, stream)
+        address = services.gatekeeper.enter(_address_of(stream), trio.current_time())
+        if address is None:
+            _turn_away(config, stream)
+        else:
+            await _start(config, services, stream, address)
 
 
-async def _start(config: EndpointConfig, services: Services, stream: trio.SocketStream) -> None:
+def _address_of(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # it is gone again
+        return "unknown"
+
+
+def _turn_away(config: EndpointConfig, stream: trio.SocketStream) -> None:
+    """Say why, if that can be done at once; who comes too often gets no task of ours."""
+    socket = take_over(stream)
+    with socket, contextlib.suppress(OSError):
+        if config.tls is None:
+            socket.send(TOO_MANY)
+        socket.shutdown(SHUT_WR)
+
+
+async def _start(
+    config: EndpointConfig, services: Services, stream: trio.SocketStream, address: Address
+) -> None:
     spec = ChildSpec(
         "connection",
-        (start_connection, (config, services, stream)),
+        (start_connection, (config, services, stream, address)),
         restart=Restart.TEMPORARY,
         shutdown=SHUTDOWN,
     )
@@ -98,4 +129,5 @@ async def _start(config: EndpointConfig, services: Services, stream: trio.Socket
         await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
     except (StartError, MaxChildrenError) as error:
         _log.error("connection refused", problem=str(error))
+        services.gatekeeper.leave(address, trio.current_time())
         await trio.aclose_forcefully(stream)

@@ -1,45 +1,28 @@
-"""`Connection`: the process of one WebSocket client (Phoenix: the transport process,
-`Phoenix.Socket`).
+"""`Connection`: the process of one WebSocket client (Phoenix: the transport process).
 
-Its Trio task does nothing but read. Everything else that happens to a connection, a channel that
-answers a join, a channel that ends, a broadcast that disconnects it, reaches it as a message that
-is handled in place, in the step of whoever sends it; since every effect of the multiplexer is
-synchronous, nothing ever waits here and heartbeats are always answered.
+Its Trio task does nothing but read; everything else that happens to it is handled in place, see
+`base`. What it reads is counted against the limits of the connection and of its address, once for
+each read of the socket.
 
-    bytes -> engine -> serializer.decode -> multiplexer -> effects -> a channel's mailbox
-                                                              |
-    socket <- outbox <- frame <- serializer.encode <----------+------ the channel's own replies
-
-Owner of the multiplexer and the outbox: this process. Channels are supervised elsewhere and
-monitored here: a channel that crashes costs its client a `phx_error`, and a connection that ends
-takes its channels with it, because they monitor it in turn.
+Owner of the engine and the outbox: this process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
 import structlog
 import trio
 
-from actors import KILL, NORMAL, Down, Exit, Pid, Shutdown, is_orderly
-from actors.process import Process
-from channels.channel import JoinRequest
-from channels.effects import Effect, Forward, Join, Leave, Refresh, Send, SendReply, StopChannel
-from channels.exceptions import MalformedFrameError
-from channels.messages import Broadcast, Message, Opcode
-from channels.multiplexer import Multiplexer, TopicInfo
-from channels.pubsub import PubSub
-from channels.serializers import Serializer
-from channels.socket import ConnectInfo, Route, UserSocket
-from channels.transports.child_start import start_child_in_place
-from channels.transports.frames import CloseCode, frame
+from actors import NORMAL
+from channels.multiplexer import TopicInfo
+from channels.transports.base import Drain, TransportProcess
+from channels.transports.frames import CloseCode
+from channels.transports.limits import Limits
 from channels.transports.outbox import Outbox
-from channels.transports.refresh import Outcome, refresh
-from channels.transports.websocket import ConnectionClosed, Engine
-from supervisors import ChildSpec
+from channels.transports.websocket import ConnectionClosed, Engine, Inbound
 
 __all__ = ("DISCONNECT", "Connection", "ConnectionStatistics", "Drain", "Limits")
 
@@ -48,29 +31,8 @@ _log = structlog.get_logger("channels")
 DISCONNECT = "disconnect"
 """The event that, broadcast on a socket's id, closes its connections."""
 
-CHANNEL_STOP_TIMEOUT = 5.0
-"""Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
 LINGER_TIMEOUT = 0.5
 """Seconds that a client has to read the last of what we sent and to close its side."""
-
-
-@attrs.frozen
-class Limits:
-    """What one connection may do. Zero means: no limit.
-
-    `idle_timeout` is the seconds without a frame from the client after which it is closed;
-    `max_message_size` is in bytes, fragments together; `outbox` the bytes that may wait for a slow
-    client; `close_timeout` the seconds that a client has to answer our close frame.
-    """
-
-    idle_timeout: float = 60.0
-    max_message_size: int = 1024 * 1024
-    outbox: int = 1024 * 1024
-    close_timeout: float = 5.0
-
-
-class Drain:
-    """The message that asks a connection to send its client elsewhere (1012)."""
 
 
 @attrs.frozen
@@ -80,71 +42,36 @@ class ConnectionStatistics:
     peer: str
     socket_id: str | None
     topics: tuple[TopicInfo, ...]
-    frames_in: int
-    bytes_in: int
+    frames_in: int  # messages
+    bytes_in: int  # as they came from the wire
     frames_out: int
     bytes_out: int
     queued_bytes: int
     since: float  # Trio's clock, seconds
 
 
-class Connection:
-    """One client's WebSocket, from the accepted upgrade to the end. Entity; see the module."""
+class Connection(TransportProcess):
+    """One client's WebSocket, from the upgrade to the end. Entity; see the module."""
 
     # One for each connection, used for each frame: slots.
     __slots__ = (
         "_bytes_in",
-        "_channel_supervisor",
         "_close_timer",
         "_end",
         "_engine",
         "_frames_in",
         "_heard",
         "_idle_timer",
-        "_info",
-        "_keys",
-        "_limits",
-        "_multiplexer",
         "_outbox",
-        "_process",
-        "_refreshing",
         "_since",
-        "_socket",
-        "_socket_id",
-        "pid",
-        "pubsub",
-        "push",
-        "serializer",
     )
 
-    def __init__(
-        self,
-        process: Process,
-        socket: UserSocket,
-        info: ConnectInfo,
-        multiplexer: Multiplexer[Route, Pid],
-        *,
-        serializer: Serializer,
-        pubsub: PubSub,
-        channel_supervisor: Callable[[], Pid],
-        limits: Limits,
-    ) -> None:
-        self.pid = process.pid
-        self.pubsub = pubsub
-        self.serializer = serializer
-        self.push: Callable[[bytes], None] = _drop  # until there is an outbox
-        self._process = process
-        self._socket = socket
-        self._socket_id: str | None = None
-        self._info = info
-        self._multiplexer = multiplexer
-        self._channel_supervisor = channel_supervisor
-        self._limits = limits
-        self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As `TransportProcess`."""
+        super().__init__(*args, **options)
         self._engine: Engine | None = None
         self._outbox: Outbox | None = None
         self._end: tuple[int, str] | None = None  # (code, reason), once we have begun to close
-        self._refreshing = False
         self._close_timer: Any = None
         self._idle_timer: Any = None
         self._heard = self._since = trio.current_time()
@@ -152,13 +79,13 @@ class Connection:
         self._bytes_in = 0
 
     def __repr__(self) -> str:
-        return f"<Connection {self._info.peer} id={self._socket_id!r} {self._multiplexer!r}>"
+        return f"<Connection {self._peer} id={self._socket_id!r} {self._multiplexer!r}>"
 
     def statistics(self) -> ConnectionStatistics:
         """Numbers for tests, logs and the dashboard."""
         outbox = self._outbox
         return ConnectionStatistics(
-            peer=str(self._info.peer),
+            peer=self._peer,
             socket_id=self._socket_id,
             topics=self._multiplexer.topics(),
             frames_in=self._frames_in,
@@ -171,171 +98,94 @@ class Connection:
 
     # -- life ------------------------------------------------------------------------------------
 
-    def make_outbox(self, stream: trio.abc.Stream) -> Outbox:
-        """Take over `stream`; what is written from now on goes through the connection's outbox."""
+    async def upgrade(
+        self, stream: trio.abc.Stream, accept: Callable[[Outbox], Awaitable[Engine]]
+    ) -> None:
+        """Take over `stream` and have `accept` answer the upgrade. Raises what it raises."""
         node, process = self._process.node, self._process
         self._outbox = outbox = Outbox(
             stream,
             spawn=lambda function: node.start_helper(process, function),
             limit=self._limits.outbox,
-            on_overflow=lambda _: self.close(CloseCode.SLOW_CLIENT, "slow client"),
-            on_broken=lambda _: self._process.begin_exit(NORMAL),
+            policy=self._socket.overflow,
+            on_overflow=lambda _: self._give_up(),
+            on_broken=lambda _: process.begin_exit(NORMAL),
         )
+        try:
+            self._engine = await accept(outbox)
+        except BaseException:  # cancelled, or the peer is gone: nobody else will close it
+            await trio.aclose_forcefully(outbox)
+            raise
         self.push = outbox.push
-        return outbox
+        self._engine.watcher = self
 
-    async def run(self, engine: Engine, socket_id: str | None) -> None:
-        """Serve the client until either side ends it. Runs in the connection's process."""
-        self._engine = engine
-        self._socket_id = socket_id
-        if socket_id is not None:
-            self.pubsub.subscribe(socket_id)
-        self._process.handle_in_place(self._on_message)
-        self._watch_idleness()
+    async def run(self) -> None:
+        """Serve the client until either side ends it. Runs in the connection's process.
+
+        The frames of this coroutine and of those above it live as long as the connection does, so
+        they hold nothing that is not needed until then.
+        """
+        engine = self._begin()
         end = ConnectionClosed(1006, "the connection's process ended")
         try:
-            await self._read(engine)
+            while True:
+                self._take_all(await engine.receive())
         except ConnectionClosed as closed:
             end = closed
         finally:
             self._stop_timers()
+            self.forget_channels()
             self._log_end(end)
-            if self._outbox is not None:
-                # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
-                await self._outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
-                    LINGER_TIMEOUT, lingering=not end.clean
-                )
+            assert self._outbox is not None
+            # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
+            await self._outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
+                LINGER_TIMEOUT, lingering=not end.clean
+            )
 
-    async def _read(self, engine: Engine) -> None:
-        outbox = self._outbox
-        assert outbox is not None
-        while True:
-            batch = await engine.receive()
-            self._heard = trio.current_time()
-            outbox.cork()  # all answers to one read leave in one write
-            try:
-                for opcode, data in batch:
-                    self._take(opcode, data)
-            finally:
-                outbox.uncork()
+    def _begin(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("run before upgrade")
+        if self._socket_id is not None:
+            self.pubsub.subscribe(self._socket_id)
+        self._process.handle_in_place(self.on_message)
+        self._watch_idleness()
+        return self._engine
 
-    def _take(self, opcode: Opcode, data: bytes | bytearray) -> None:
-        self._frames_in += 1
-        self._bytes_in += len(data)
-        if self._end is not None:
+    def on_read(self, frames: int, size: int) -> None:
+        """The engine has read `size` bytes, which completed so many `frames`, of any kind.
+
+        A frame is a sign of life, single bytes are not: who sends one a second sends nothing.
+        Raises `ConnectionClosed` for what is beyond a limit.
+        """
+        now = trio.current_time()
+        if frames:
+            self._heard = now
+        self._bytes_in += size
+        limit = self._meter.take(frames, size, now)
+        if limit is None:
+            limit = self._address.take(frames, size, now)
+            if limit is None:
+                return
+            limit = f"address_{limit}"
+        self._gatekeeper.note(limit)
+        words = _words(self._limits, limit)
+        self.close(CloseCode.TOO_MANY, words)
+        raise ConnectionClosed(CloseCode.TOO_MANY, words)  # not a byte more is read of it
+
+    def _take_all(self, batch: list[Inbound]) -> None:
+        self._frames_in += len(batch)
+        if len(batch) == 1:
+            if self._end is None:
+                self.take(*batch[0])
             return
+        assert self._outbox is not None
+        self._outbox.cork()  # all answers to one read leave in one write
         try:
-            message = self.serializer.decode(data, opcode)
-        except MalformedFrameError as error:
-            # Not the frame itself: what does not parse may still hold a password.
-            _log.warning("malformed frame", **self._who(), problem=error.problem)
-            self.close(error.close_code, error.problem)
-            return
-        for effect in self._multiplexer.receive(message):
-            if type(effect) is Forward:
-                effect.channel.target.deliver(effect.message)
-            else:
-                self._carry_out(effect)
-
-    # -- effects ---------------------------------------------------------------------------------
-
-    def _carry_out(self, effect: Effect[Route, Pid]) -> None:
-        match effect:
-            case Forward() | Leave():
-                effect.channel.target.deliver(effect.message)
-            case SendReply(join_ref, ref, topic, status, response):
-                self.push(
-                    frame(*self.serializer.encode_reply(join_ref, ref, topic, status, response))
-                )
-            case Send(message):
-                self.push(frame(*self.serializer.encode_message(message)))
-            case Join():
-                self._start_channel(effect)
-            case StopChannel(channel, reason):
-                self._stop_channel(channel, reason)
-            case Refresh(message):
-                self._refresh(message)
-
-    def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
-        for effect in effects:
-            self._carry_out(effect)
-
-    def _start_channel(self, join: Join[Route]) -> None:
-        """Ask the channel supervisor; the channel itself says when it has started."""
-        assigns = dict(self._socket.assigns)
-        request = JoinRequest(self, join.key, join.topic, join.join_ref, join.payload, assigns)
-        spec = ChildSpec.of(join.handler.child_spec(request))
-
-        def answered(outcome: Any) -> None:
-            if not isinstance(outcome, Pid):
-                _log.error("channel did not start", topic=join.topic, reason=repr(outcome))
-                self._carry_out_all(self._multiplexer.exited(join.key, crashed=True))
-
-        start_child_in_place(self.pid, self._channel_supervisor(), spec, answered)
-
-    def _stop_channel(self, channel: Pid, reason: str) -> None:
-        channel.target.receive_exit(self.pid, Shutdown(reason), linked=False)
-        self._process.node.deadlines.call_later(
-            CHANNEL_STOP_TIMEOUT,
-            lambda: channel.target.receive_exit(self.pid, KILL, linked=False),
-        )
-
-    def _refresh(self, message: Message) -> None:
-        """New credentials: the user's page decides in a task of its own, one at a time."""
-        if self._refreshing:
-            self._answer_refresh(message, Outcome("error", {"reason": "refresh pending"}))
-            return
-
-        async def ask() -> None:
-            try:
-                self._answer_refresh(message, await refresh(self._socket, message.payload))
-            finally:
-                self._refreshing = False
-
-        self._refreshing = True
-        self._process.node.start_helper(self._process, ask)
-
-    def _answer_refresh(self, message: Message, outcome: Outcome) -> None:
-        reply = SendReply(None, message.ref, message.topic, outcome.status, outcome.response)
-        self._carry_out(reply)
-        if outcome.close is not None:
-            self.close(*outcome.close)
-
-    # -- what channels tell (Transport) ----------------------------------------------------------
-
-    def started(self, key: int, channel: Pid) -> None:
-        """A channel process is there; from now on its end is noticed."""
-        self._keys[channel] = key
-        self._process.watch(channel, channel)
-        self._carry_out_all(self._multiplexer.started(key, channel))
-
-    def joined(self, key: int, response: Any) -> None:
-        """A channel has let its client in."""
-        self._carry_out_all(self._multiplexer.joined(key, response))
-
-    def refused(self, key: int, response: Any) -> None:
-        """A channel has refused its client."""
-        self._carry_out_all(self._multiplexer.refused(key, response))
-
-    def closing(self, key: int) -> None:
-        """A channel stops in order; its client hears of it before `terminate`."""
-        self._carry_out_all(self._multiplexer.exited(key, crashed=False))
-
-    # -- messages, handled in place --------------------------------------------------------------
-
-    def _on_message(self, message: Any) -> None:
-        match message:
-            case Down(object=channel, reason=reason):
-                key = self._keys.pop(channel, None)
-                if key is not None:
-                    crashed = not is_orderly(reason)
-                    self._carry_out_all(self._multiplexer.exited(key, crashed=crashed))
-            case Broadcast(event="disconnect"):
-                self.close(CloseCode.GOING_AWAY, "disconnected by the server")
-            case Drain() | Exit():
-                self.close(CloseCode.SERVICE_RESTART, "the server restarts")
-            case _:
-                _log.warning("unexpected message", **self._who(), message=repr(message)[:200])
+            for opcode, data in batch:
+                if self._end is None:
+                    self.take(opcode, data)
+        finally:
+            self._outbox.uncork()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -349,6 +199,10 @@ class Connection:
             self._limits.close_timeout, lambda: self._process.begin_exit(NORMAL)
         )
 
+    def _give_up(self) -> None:
+        self._gatekeeper.note("slow_clients")
+        self.close(CloseCode.SLOW_CLIENT, "slow client")
+
     def _watch_idleness(self) -> None:
         if self._limits.idle_timeout:
             self._idle_timer = self._process.node.deadlines.call_later(
@@ -359,6 +213,7 @@ class Connection:
         """One timer per timeout, not per frame: frames only leave the time at which they came."""
         limit, deadlines = self._limits.idle_timeout, self._process.node.deadlines
         if trio.current_time() - self._heard >= limit:
+            self._gatekeeper.note("idle")
             self.close(CloseCode.PROTOCOL_ERROR, "idle timeout")
         else:
             self._idle_timer = deadlines.call_at(self._heard + limit, self._check_idleness)
@@ -371,6 +226,8 @@ class Connection:
     def _log_end(self, end: ConnectionClosed) -> None:
         numbers = self.statistics()
         code, reason = self._end or (end.code, end.reason)
+        if code == CloseCode.TOO_BIG and not end.clean:
+            self._gatekeeper.note("message_size")
         _log.info(
             "disconnected",
             **self._who(),
@@ -386,13 +243,11 @@ class Connection:
             bytes_out=numbers.bytes_out,
         )
 
-    def _who(self) -> dict[str, Any]:
-        return {
-            "connection": repr(self.pid),
-            "peer": str(self._info.peer),
-            "socket_id": self._socket_id,
-        }
 
-
-def _drop(_data: bytes) -> None:
-    """Nothing can be sent before the upgrade has been answered."""
+def _words(limits: Limits, limit: str) -> str:
+    """What a client reads that was closed for `limit`."""
+    of_address = limit.startswith("address_")
+    what = limit.removeprefix("address_")
+    rate = getattr(limits.address if of_address else limits, what)
+    whose = "your address" if of_address else "a connection"
+    return f"too many {what}: {whose} may send {rate.per_second:g} a second"

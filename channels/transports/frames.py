@@ -60,6 +60,7 @@ class CloseCode(IntEnum):
     # 4000 to 4999 belong to the application; these are ours.
     REFUSED = (4003, "connect was refused: do not come back with the same credentials", True)
     SLOW_CLIENT = (4008, "the client reads slower than it is sent to", True)
+    TOO_MANY = (4029, "the client sends more than a limit allows; the reason says which", True)
 
 
 def frame(opcode: Opcode, payload: bytes) -> bytes:

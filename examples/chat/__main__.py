@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from actors import Pid
-from channels import Endpoint
+from channels import Endpoint, Limits
 from examples.chat.room import ChatSocket, DebugChatSocket
 from supervisors import Application
 
@@ -40,7 +40,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=4000, help="port; 0 picks one (%(default)s)")
     parser.add_argument("--static", default=STATIC, help="folder of the page")
     parser.add_argument("--engine", default=None, help="WebSocket library")
-    parser.add_argument("--debug", action="store_true", help="rooms understand `crash`; log more")
+    parser.add_argument(
+        "--debug", action="store_true", help="rooms understand `crash`; log more; --no-rate-limits"
+    )
+    parser.add_argument(
+        "--no-rate-limits", action="store_true", help="lift the limits on rates, for load tools"
+    )
     return parser.parse_args(arguments)
 
 
@@ -77,12 +82,15 @@ def main() -> None:
     configure_logging(debug=options.debug)
     socket = DebugChatSocket if options.debug else ChatSocket
     engine = {"engine": options.engine} if options.engine else {}
+    unlimited = options.debug or options.no_rate_limits
+    limits = Limits().without_rates() if unlimited else Limits()
     try:
         endpoint = Endpoint(
             {"/socket": socket},
             host=options.host,
             port=options.port,
             static=options.static,
+            limits=limits,
             **engine,
         )
     except (ValueError, OSError) as error:

@@ -131,4 +131,5 @@ def test_the_phoenix_client_comes_back_after_every_code_but_1000():
         1013,
         4003,
         4008,
+        4029,
     }

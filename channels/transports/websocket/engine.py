@@ -27,9 +27,15 @@ __all__ = (
     "Inbound",
     "SansIOEngine",
     "UpgradeRequest",
+    "Watcher",
 )
 
 DEFAULT_MAX_MESSAGE_SIZE: Final = 1024 * 1024  # bytes
+
+# What one read asks for. Little where frames come whole, so that a flood of tiny ones is handled in
+# small portions and others get their turn; more inside a large one.
+_READ: Final = 4 * 1024
+_READ_MORE: Final = 16 * 1024
 
 ABNORMAL: Final = 1006  # RFC 6455, 7.1.5: the peer went without a close frame
 
@@ -77,8 +83,29 @@ class UpgradeRequest(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Who counts what comes in: the connection."""
+
+    def on_read(self, frames: int, size: int) -> None:
+        """One read of the stream brought `size` bytes, which completed so many `frames` of any
+        kind, pings too. May raise `ConnectionClosed`, which then ends the engine.
+        """
+        ...
+
+
+class _Nobody:
+    def on_read(self, frames: int, size: int) -> None:
+        pass
+
+
+NOBODY: Final = _Nobody()
+
+
 class Engine(Protocol):
     """One connection's reader."""
+
+    watcher: Watcher
+    """Told of every read; at first nobody is."""
 
     async def receive(self) -> list[Inbound]:
         """Wait for messages; return, in order, all that one read of the stream completed.
@@ -127,10 +154,11 @@ class Accept(Protocol):
 class EngineBase:
     """What every engine does alike: sending its own close frame and pings."""
 
-    __slots__ = ("_closing", "_outbox")  # one for each connection
+    __slots__ = ("_closing", "_outbox", "watcher")  # one for each connection
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self.watcher: Watcher = NOBODY
         self._closing = False  # we have sent a close frame, unasked
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -147,16 +175,18 @@ class SansIOEngine(EngineBase):
     """An engine around a protocol object that knows no streams.
 
     A subclass gives `_feed(data)`: it takes what was read (b"": the end), answers pings through the
-    outbox, returns the messages that are complete, and sets `_end` once there will be no more. The
+    outbox, returns the messages that are complete, sets `_frames` to how many frames of any kind
+    were completed, and sets `_end` once there will be no more. The
     close frame goes out when the caller comes back for more: what it answers to messages that came
     in the same packet still goes before it.
     """
 
-    __slots__ = ("_end", "_last_frame", "_received")
+    __slots__ = ("_end", "_frames", "_last_frame", "_received")
 
     def __init__(self, outbox: Outbox, received: bytes) -> None:
         super().__init__(outbox)
         self._received = received  # read behind the request's head, not yet fed
+        self._frames = 1  # by the last read; at first as if there had been one
         self._end: ConnectionClosed | None = None
         self._last_frame = b""  # our close frame, to be sent
 
@@ -168,21 +198,21 @@ class SansIOEngine(EngineBase):
                 self._received = b""
                 await trio.lowlevel.checkpoint()
             else:
-                data = await self._read()
+                try:  # here, not in a method: every frame on this stack lives with the connection
+                    data = await self._outbox.receive_some(_READ if self._frames else _READ_MORE)
+                except trio.BrokenResourceError as error:
+                    self._end = ConnectionClosed(ABNORMAL, str(error))
+                    data = b""
+                except trio.ClosedResourceError:
+                    self._end = ConnectionClosed(ABNORMAL, "closed by us")
+                    data = b""
             messages = self._feed(data)
+            self.watcher.on_read(self._frames, len(data))
+            data = b""
             if messages and not self._closing:
                 return messages
         self._outbox.finish(self._last_frame)
         raise ConnectionClosed(self._end.code, self._end.reason, clean=self._end.clean)
-
-    async def _read(self) -> bytes | bytearray:
-        try:
-            return await self._outbox.receive_some()
-        except trio.BrokenResourceError as error:
-            self._end = ConnectionClosed(ABNORMAL, str(error))
-        except trio.ClosedResourceError:
-            self._end = ConnectionClosed(ABNORMAL, "closed by us")
-        return b""
 
     def _feed(self, data: bytes | bytearray) -> list[Inbound]:
         raise NotImplementedError

@@ -82,6 +82,7 @@ class TrioWebSocketEngine(EngineBase):
                 self._notice_end(closed.reason)
                 break
             data = message.encode() if isinstance(message, str) else message
+            self.watcher.on_read(1, len(data))  # it says nothing of pings and of single fragments
             if len(data) > self._limit:  # trio-websocket counts characters
                 self._end = ConnectionClosed(
                     CloseCode.TOO_BIG, f"a message may have {self._limit} bytes"

@@ -104,8 +104,10 @@ class WebsocketsEngine(SansIOEngine):
         else:
             protocol.receive_eof()
         messages: list[Inbound] = []
+        frames = protocol.events_received()
+        self._frames = len(frames)
         try:
-            for frame in protocol.events_received():
+            for frame in frames:
                 self._take_frame(frame, messages)  # type: ignore[arg-type]  # open: only frames
         except UnicodeDecodeError as error:
             self._fail(CloseCode.INVALID_TEXT, f"text that is not UTF-8: {error.reason}")

@@ -74,6 +74,7 @@ class WsprotoEngine(SansIOEngine):
 
     def _feed(self, data: bytes | bytearray) -> list[Inbound]:
         messages: list[Inbound] = []
+        self._frames = 0
         if not data:
             self._end = self._end or ConnectionClosed(ABNORMAL, "the peer hung up")
         elif not self._piece:
@@ -90,6 +91,8 @@ class WsprotoEngine(SansIOEngine):
         connection.receive_data(data)
         answers: list[bytes] = []
         for event in connection.events():
+            # Of a data frame that comes in pieces only the last piece counts.
+            self._frames += getattr(event, "frame_finished", True)
             if isinstance(event, TextMessage | BytesMessage):
                 if not self._take_message(event, messages):
                     break

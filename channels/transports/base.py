@@ -1,0 +1,275 @@
+"""`TransportProcess`: what every transport's process does for its channels, whether frames come by
+WebSocket or by long poll (Phoenix: `Phoenix.Socket`).
+
+    frame -> serializer.decode -> multiplexer -> effects -> a channel's mailbox
+                                                    |
+    push(frame) <- serializer.encode <--------------+------ the channel's own replies
+
+Every effect of the multiplexer is synchronous and every message is handled in place, in the step of
+whoever sends it; so nothing ever waits here and heartbeats are always answered.
+
+Owner of the multiplexer: this process. Channels are supervised elsewhere and monitored here: a
+channel that crashes costs its client a `phx_error`, and a transport that ends takes its channels
+with it, because they monitor it in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import trio
+
+from actors import KILL, Down, Exit, Pid, Shutdown, is_orderly
+from actors.process import Process
+from channels.channel import JoinRequest
+from channels.effects import Effect, Forward, Join, Leave, Refresh, Send, SendReply, StopChannel
+from channels.exceptions import MalformedFrameError
+from channels.messages import Broadcast, Message, Opcode
+from channels.multiplexer import Multiplexer
+from channels.pubsub import PubSub
+from channels.serializers import Serializer
+from channels.socket import Route, UserSocket
+from channels.transports.child_start import start_child_in_place
+from channels.transports.frames import CloseCode, frame
+from channels.transports.limits import Limits
+from channels.transports.limits_addresses import Address, Gatekeeper
+from channels.transports.limits_meter import Meter
+from channels.transports.refresh import Outcome, refresh
+from supervisors import ChildSpec
+
+__all__ = ("Drain", "TransportProcess")
+
+_log = structlog.get_logger("channels")
+
+CHANNEL_STOP_TIMEOUT = 5.0
+"""Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
+
+
+class Drain:
+    """The message that asks a transport to send its client elsewhere (1012)."""
+
+
+class TransportProcess:
+    """One client's side of its channels. A subclass gives `push` and `close`."""
+
+    # One for each connection, used for each frame: slots.
+    __slots__ = (
+        "_address",
+        "_channel_supervisor",
+        "_gatekeeper",
+        "_keys",
+        "_limits",
+        "_meter",
+        "_multiplexer",
+        "_peer",
+        "_process",
+        "_refreshing",
+        "_socket",
+        "_socket_id",
+        "_topics",
+        "pid",
+        "pubsub",
+        "push",
+        "serializer",
+    )
+
+    def __init__(
+        self,
+        process: Process,
+        socket: UserSocket,
+        socket_id: str | None,
+        peer: str,
+        routes: Callable[[str], Route | None],
+        *,
+        serializer: Serializer,
+        pubsub: PubSub,
+        channel_supervisor: Callable[[], Pid],
+        limits: Limits,
+        gatekeeper: Gatekeeper,
+        address: Address,
+    ) -> None:
+        """`process` is the calling one; `address` is where the client has entered."""
+        self.pid = process.pid
+        self.pubsub = pubsub
+        self.serializer = serializer
+        self.push: Callable[[bytes], None] = drop  # until there is somewhere to push to
+        self._process = process
+        self._socket = socket
+        self._socket_id = socket_id
+        self._peer = peer
+        self._multiplexer: Multiplexer[Route, Pid] = Multiplexer(
+            routes,
+            max_channels=socket.max_channels,
+            max_held=limits.held,
+            max_held_bytes=limits.held_bytes,
+            exceeded=gatekeeper.note,
+        )
+        self._channel_supervisor = channel_supervisor
+        self._limits = limits
+        self._gatekeeper = gatekeeper
+        self._address = address
+        self._meter = Meter(limits, trio.current_time())
+        self._refreshing = False
+        self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
+        self._topics = 0  # channels that count at the address
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to end. Once."""
+        raise NotImplementedError
+
+    def forget_channels(self) -> None:
+        """The transport has ended: its channels no longer count at its address."""
+        self._address.topics -= self._topics
+        self._topics = 0
+
+    # -- frames in -------------------------------------------------------------------------------
+
+    def take(self, opcode: Opcode, data: bytes | bytearray) -> None:
+        """One frame of the client."""
+        try:
+            message = self.serializer.decode(data, opcode)
+        except MalformedFrameError as error:
+            # Not the frame itself: what does not parse may still hold a password.
+            _log.warning("malformed frame", **self._who(), problem=error.problem)
+            self.close(error.close_code, error.problem)
+            return
+        for effect in self._multiplexer.receive(message, len(data)):
+            if type(effect) is Forward:
+                effect.channel.target.deliver(effect.message)
+            else:
+                self._carry_out(effect)
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _carry_out(self, effect: Effect[Route, Pid]) -> None:
+        match effect:
+            case Forward() | Leave():
+                effect.channel.target.deliver(effect.message)
+            case SendReply(join_ref, ref, topic, status, response):
+                self.push(
+                    frame(*self.serializer.encode_reply(join_ref, ref, topic, status, response))
+                )
+            case Send(message):
+                self.push(frame(*self.serializer.encode_message(message)))
+            case Join():
+                self._start_channel(effect)
+            case StopChannel(channel, reason):
+                self._stop_channel(channel, reason)
+            case Refresh(message):
+                self._refresh(message)
+
+    def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _start_channel(self, join: Join[Route]) -> None:
+        """Ask the channel supervisor; the channel itself says when it has started."""
+        if (reason := self._too_many()) is not None:
+            self._carry_out_all(self._multiplexer.refused(join.key, {"reason": reason}))
+            return
+        self._topics += 1
+        assigns = dict(self._socket.assigns)
+        request = JoinRequest(self, join.key, join.topic, join.join_ref, join.payload, assigns)
+        spec = ChildSpec.of(join.handler.child_spec(request))
+
+        def answered(outcome: Any) -> None:
+            if not isinstance(outcome, Pid):
+                _log.error("channel did not start", topic=join.topic, reason=repr(outcome))
+                self._forget_topic()
+                self._carry_out_all(self._multiplexer.exited(join.key, crashed=True))
+
+        start_child_in_place(self.pid, self._channel_supervisor(), spec, answered)
+
+    def _too_many(self) -> str | None:
+        """Why no channel may be started now."""
+        now, gatekeeper = trio.current_time(), self._gatekeeper
+        if not self._meter.take_join(now):
+            gatekeeper.note("joins")
+        elif not self._address.take_join(now):
+            gatekeeper.note("address_joins")
+        elif not self._address.take_topic():
+            gatekeeper.note("address_topics")
+            return "too many topics"
+        else:
+            return None
+        return "too many joins"
+
+    def _forget_topic(self) -> None:
+        if self._topics:  # otherwise the transport has ended, and all are forgotten
+            self._topics -= 1
+            self._address.topics -= 1
+
+    def _stop_channel(self, channel: Pid, reason: str) -> None:
+        channel.target.receive_exit(self.pid, Shutdown(reason), linked=False)
+        self._process.node.deadlines.call_later(
+            CHANNEL_STOP_TIMEOUT,
+            lambda: channel.target.receive_exit(self.pid, KILL, linked=False),
+        )
+
+    def _refresh(self, message: Message) -> None:
+        """New credentials: the user's page decides in a task of its own, one at a time."""
+        if self._refreshing:
+            self._answer_refresh(message, Outcome("error", {"reason": "refresh pending"}))
+            return
+
+        async def ask() -> None:
+            try:
+                self._answer_refresh(message, await refresh(self._socket, message.payload))
+            finally:
+                self._refreshing = False
+
+        self._refreshing = True
+        self._process.node.start_helper(self._process, ask)
+
+    def _answer_refresh(self, message: Message, outcome: Outcome) -> None:
+        reply = SendReply(None, message.ref, message.topic, outcome.status, outcome.response)
+        self._carry_out(reply)
+        if outcome.close is not None:
+            self.close(*outcome.close)
+
+    # -- what channels tell (Transport) ----------------------------------------------------------
+
+    def started(self, key: int, channel: Pid) -> None:
+        """A channel process is there; from now on its end is noticed."""
+        self._keys[channel] = key
+        self._process.watch(channel, channel)
+        self._carry_out_all(self._multiplexer.started(key, channel))
+
+    def joined(self, key: int, response: Any) -> None:
+        """A channel has let its client in."""
+        self._carry_out_all(self._multiplexer.joined(key, response))
+
+    def refused(self, key: int, response: Any) -> None:
+        """A channel has refused its client."""
+        self._carry_out_all(self._multiplexer.refused(key, response))
+
+    def closing(self, key: int) -> None:
+        """A channel stops in order; its client hears of it before `terminate`."""
+        self._carry_out_all(self._multiplexer.exited(key, crashed=False))
+
+    # -- messages, handled in place --------------------------------------------------------------
+
+    def on_message(self, message: Any) -> None:
+        """For `Process.handle_in_place`."""
+        match message:
+            case Down(object=channel, reason=reason):
+                key = self._keys.pop(channel, None)
+                if key is not None:
+                    self._forget_topic()
+                    crashed = not is_orderly(reason)
+                    self._carry_out_all(self._multiplexer.exited(key, crashed=crashed))
+            case Broadcast(event="disconnect"):
+                self.close(CloseCode.GOING_AWAY, "disconnected by the server")
+            case Drain() | Exit():
+                self.close(CloseCode.SERVICE_RESTART, "the server restarts")
+            case _:
+                _log.warning("unexpected message", **self._who(), message=repr(message)[:200])
+
+    def _who(self) -> dict[str, Any]:
+        return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}
+
+
+def drop(_data: bytes) -> None:
+    """What is pushed while there is nowhere to push to."""

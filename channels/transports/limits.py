@@ -1,0 +1,108 @@
+"""What clients may do: `Limits` of one connection and `AddressLimits` of all connections from one
+address. Values; whoever hits a limit is told which, and an `endpoint.statistics()` counts it.
+
+Zero always means: no limit.
+
+| limit | default | what happens beyond it | counted as |
+|---|---|---|---|
+| `address.connections` | 2,000 | HTTP 429 and a closed connection | `connections` |
+| `address.connects` | 200 a second, 4,000 at once | HTTP 429 and a closed connection | `connects` |
+| `head_timeout` | 10 s | HTTP 408 | `head_timeout` |
+| `max_head_size` | 16 KiB | HTTP 431 | `head_size` |
+| `max_message_size` | 1 MiB, fragments together | close 1009 | `message_size` |
+| `idle_timeout` | 60 s without a whole frame | close 1002 | `idle` |
+| `messages` | 200 a second, 1,000 at once | close 4029; long poll: JSON status 429 | `messages` |
+| `bytes` | 1 MiB a second, 8 MiB at once | close 4029; long poll: JSON status 429 | `bytes` |
+| `joins` | 20 a second, 200 at once | error reply `{"reason": "too many joins"}` | `joins` |
+| `UserSocket.max_channels` | 100 topics | error reply "too many channels joined" | `topics` |
+| `held`, `held_bytes` | 32 messages a topic, 256 KiB | error reply "join pending" | `held` |
+| `outbox` | 1 MiB | as `UserSocket.overflow` says, close 4008 | `slow_clients` |
+| `address.messages` | 2,000 a second, 10,000 at once | as `messages` | `address_messages` |
+| `address.bytes` | 10 MiB a second, 80 MiB at once | as `bytes` | `address_bytes` |
+| `address.joins` | 200 a second, 4,000 at once | as `joins` | `address_joins` |
+| `address.topics` | 20,000 | error reply `{"reason": "too many topics"}` | `address_topics` |
+
+Pings and pongs are messages too. All clients behind one proxy have its address: there, set the
+limits of `address` to zero and let the proxy keep them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+
+__all__ = ("NO_RATE", "AddressLimits", "Limits", "Rate")
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+def _not_negative(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not value >= 0:
+        raise ValueError(f"{attribute.name}={value!r}; expected a number >= 0, where 0 is no limit")
+
+
+@attrs.frozen
+class Rate:
+    """So many `per_second` in the long run, and `burst` at once. Zero per second: no limit.
+
+    A bucket is filled up only when it is empty, so that counting costs a subtraction; after a long
+    silence two bursts may follow on each other.
+    """
+
+    per_second: float = attrs.field(validator=_not_negative)
+    burst: float = attrs.field(validator=_not_negative)
+
+    @property
+    def full(self) -> float:
+        """What a full bucket holds."""
+        return self.burst if self.per_second else math.inf
+
+
+NO_RATE = Rate(0, 0)
+
+
+@attrs.frozen(kw_only=True)
+class AddressLimits:
+    """What all connections from one address may do together; for IPv6, from one /64 network."""
+
+    connections: int = attrs.field(default=2_000, validator=_not_negative)
+    connects: Rate = Rate(200, burst=4_000)
+    messages: Rate = Rate(2_000, burst=10_000)
+    bytes: Rate = Rate(10 * _MIB, burst=80 * _MIB)
+    joins: Rate = Rate(200, burst=4_000)
+    topics: int = attrs.field(default=20_000, validator=_not_negative)
+
+
+@attrs.frozen
+class Limits:
+    """What one connection may do; see the module's table. Times in seconds, sizes in bytes."""
+
+    idle_timeout: float = attrs.field(default=60.0, validator=_not_negative)
+    max_message_size: int = attrs.field(default=_MIB, validator=_not_negative)
+    outbox: int = attrs.field(default=_MIB, validator=_not_negative)
+    close_timeout: float = attrs.field(default=5.0, validator=_not_negative)
+    """Seconds that a client has to answer our close frame."""
+    head_timeout: float = attrs.field(default=10.0, validator=_not_negative, kw_only=True)
+    max_head_size: int = attrs.field(default=16 * _KIB, validator=_not_negative, kw_only=True)
+    held: int = attrs.field(default=32, validator=_not_negative, kw_only=True)
+    """Messages held for one pending join; the one limit where zero means: none is held."""
+    held_bytes: int = attrs.field(default=256 * _KIB, validator=_not_negative, kw_only=True)
+    messages: Rate = attrs.field(default=Rate(200, burst=1_000), kw_only=True)
+    bytes: Rate = attrs.field(default=Rate(_MIB, burst=8 * _MIB), kw_only=True)
+    joins: Rate = attrs.field(default=Rate(20, burst=200), kw_only=True)
+    address: AddressLimits = attrs.field(default=AddressLimits(), kw_only=True)
+
+    def without_rates(self) -> Limits:
+        """The same without limits on rates and addresses, for load tools."""
+        address = AddressLimits(
+            connections=0,
+            connects=NO_RATE,
+            messages=NO_RATE,
+            bytes=NO_RATE,
+            joins=NO_RATE,
+            topics=0,
+        )
+        return attrs.evolve(self, messages=NO_RATE, bytes=NO_RATE, joins=NO_RATE, address=address)
