@@ -12,6 +12,7 @@ from actors import (
     TIMEOUT,
     AlreadyStartedError,
     BadReturn,
+    CallEvent,
     CallTimeoutError,
     Continue,
     Crash,
@@ -29,6 +30,7 @@ from actors import (
     Registry,
     Reply,
     ReplyTo,
+    RequestCollection,
     ServerExitedError,
     Shutdown,
     StartError,
@@ -40,6 +42,8 @@ from actors import (
     Via,
     open_node,
     receive,
+    receive_response,
+    send_request,
     spawn,
     trap_exit,
 )
@@ -295,6 +299,32 @@ async def test_calls_that_have_no_reply_when_the_machine_ends_get_the_reason(nod
     for pid in pids:
         await pid.wait_exited()
     assert reasons == ["bye"] * 3
+
+
+async def test_requests_are_collected_as_from_any_server(autojump_clock):
+    def later(event):
+        return KeepState(NamedTimeout(event.request, event.request, event.sender))
+
+    def answer(event):
+        return KeepState(ReplyTo(event.content, f"after {event.name}"))
+
+    async with open_node():
+        machine = await start(
+            {"start": lambda e: (later if isinstance(e, CallEvent) else answer)(e)}
+        )
+        collection = RequestCollection()
+        for seconds in (3, 1, 2):
+            collection.send(machine, seconds, label=seconds)
+        got: list[Any] = []
+        while outcome := await collection.wait():
+            response, label = outcome
+            got.append((label, response.result()))
+        assert got == [(1, "after 1"), (2, "after 2"), (3, "after 3")]
+        request = send_request(machine, 5)
+        with pytest.raises(CallTimeoutError):
+            await receive_response(request, timeout=1)
+        await trio.sleep(10)
+        assert not current_mailbox()
 
 
 # -- what may be returned ------------------------------------------------------------------------
