@@ -18,6 +18,8 @@ from tests.conformance.phoenix import PhoenixClients
 
 ENGINES = ("trio-websocket", "wsproto", "websockets")
 
+EDGE = "tests.conformance.edge_node"
+
 NodeFactory = Callable[..., DemoNode]
 
 
@@ -49,6 +51,15 @@ def chat(shared_node: NodeFactory) -> DemoNode:
 def each_engine(request: pytest.FixtureRequest, shared_node: NodeFactory) -> DemoNode:
     """As `chat`, on each WebSocket engine."""
     return shared_node(request.param)
+
+
+@pytest.fixture(scope="session")
+def edge_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoNode]:
+    """A running `edge_node.py`, used by many tests."""
+    node = DemoNode(tmp_path_factory.mktemp("edge") / "node.log", module=EDGE)
+    node.start()
+    yield node
+    node.kill()
 
 
 @pytest.fixture

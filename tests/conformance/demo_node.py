@@ -1,4 +1,4 @@
-"""`DemoNode`: the chat node (`python -m examples.chat`) as a process of the operating system, seen from outside."""
+"""`DemoNode`: the chat node (`python -m examples.chat`), or another program, as a process seen from outside."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
+CHAT = "examples.chat"
+
 DEADLINE = 20.0
 """Seconds in which a node has to start or to end."""
 
@@ -18,8 +20,9 @@ DEADLINE = 20.0
 class DemoNode:
     """One node at a time, on the same port after a restart. What it logs is added to the file `log`."""
 
-    def __init__(self, log: Path, *options: str) -> None:
+    def __init__(self, log: Path, *options: str, module: str = CHAT) -> None:
         self._log = log
+        self._module = module
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
@@ -36,9 +39,11 @@ class DemoNode:
 
     def start(self) -> None:
         """Returns when the node has said where it is."""
-        self._process = run_node("--port", str(self.port), *self._options, log=self._log)
+        self._process = run_node(
+            "--port", str(self.port), *self._options, log=self._log, module=self._module
+        )
         line = first_line(self._process)
-        found = re.fullmatch(r"Chat is running at http://127\.0\.0\.1:(\d+) .*\n", line)
+        found = re.fullmatch(r"\w+ is running at http://127\.0\.0\.1:(\d+) .*\n", line)
         assert found, f"the node printed {line!r} and logged {self.log()}"
         self.port = int(found[1])
 
@@ -69,9 +74,9 @@ class DemoNode:
         return self._log.read_text(errors="replace")
 
 
-def run_node(*options: str, log: Path) -> subprocess.Popen[str]:
+def run_node(*options: str, log: Path, module: str = CHAT) -> subprocess.Popen[str]:
     """Start a node and return at once."""
-    command = [sys.executable, "-m", "examples.chat", "--host", "127.0.0.1", *options]
+    command = [sys.executable, "-m", module, "--host", "127.0.0.1", *options]
     with log.open("a") as stderr:
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
 

@@ -26,11 +26,15 @@ class PhoenixClients:
 
     async def connect(self, url: str, name: str = "ana", **options: Any) -> PhoenixClient:
         """A client that has connected. `options` go to `new Socket` (see `phoenix_client.mjs`)."""
-        client = PhoenixClient(self._script, name)
-        params = {"name": name.title()}
-        await self._script.tell(do="connect", client=name, url=url, params=params, **options)
+        client = await self.start(url, name, **options)
         await client.expect("open")
         return client
+
+    async def start(self, url: str, name: str = "ana", **options: Any) -> PhoenixClient:
+        """A client that tries to connect."""
+        command = {"params": {"name": name.title()}, **options}
+        await self._script.tell(do="connect", client=name, url=url, **command)
+        return PhoenixClient(self._script, name)
 
 
 class PhoenixClient:
@@ -50,6 +54,10 @@ class PhoenixClient:
     def seen(self, happened: str, **wanted: Any) -> list[Happening]:
         """All that has happened so far and has these values."""
         return self._script.seen(client=self.name, happened=happened, **wanted)
+
+    def seen_all(self) -> list[Happening]:
+        """All that has happened to the client so far, in order."""
+        return self._script.seen(client=self.name)
 
     async def start_join(self, topic: str, channel: str | None = None, **params: Any) -> None:
         """Ask for a join; its outcome will be "joined", "refused" or "unanswered"."""
@@ -75,6 +83,10 @@ class PhoenixClient:
     async def heard(self, channel: str, event: str) -> Any:
         """The payload of the next such event that the channel gets from the server."""
         return (await self.expect("event", channel, event=event))["payload"]
+
+    async def acknowledge(self, channel: str, event: str) -> None:
+        """From now on, acknowledge the server's pushes of that event with their own payload."""
+        await self._tell("acknowledge", channel, event=event)
 
     async def leave(self, channel: str) -> Any:
         """Leave, and return what the server answered."""

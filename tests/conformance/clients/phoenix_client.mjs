@@ -54,6 +54,12 @@ const verbs = {
     }
   },
 
+  /** Answer pushes of the server that ask for it, as a client that knows of `phx_ack` does. */
+  acknowledge({ client, channel: name, event }) {
+    const channel = channels.get(`${client}/${name}`);
+    channel.on(event, (payload, ref) => channel.push("phx_ack", { ref, response: payload }));
+  },
+
   leave({ client, channel: name }) {
     channels
       .get(`${client}/${name}`)
