@@ -349,7 +349,7 @@ class Process:
         if other is self.pid:
             return
         if other.target.link_to(self.pid):
-            self.link_to(other)
+            self._enter_link(other)  # also while exiting: what it starts now must hear of its end
         elif self.trap_exit:
             self.deliver(Exit(other, NOPROC))
         else:
@@ -382,10 +382,13 @@ class Process:
         """Enter this half of a link; False when this process has begun to exit."""
         if self.exit_reason is not None:
             return False
+        self._enter_link(other)
+        return True
+
+    def _enter_link(self, other: Pid) -> None:
         if self.links is None:
             self.links = {}
         self.links[other] = None
-        return True
 
     def unlink_from(self, other: Pid) -> None:
         """Remove this half of a link."""

@@ -218,3 +218,20 @@ async def test_a_link_error_that_nobody_catches_is_the_exit_reason():
         pid, ref = spawn_monitor(links_to_the_dead)
         assert (await receive(ref)).reason.reason is NOPROC
         assert not pid.is_alive()
+
+
+async def test_what_a_dying_process_still_starts_dies_with_it(node):
+    children = []
+
+    async def waits_for_the_end():
+        try:
+            await trio.sleep_forever()
+        finally:
+            children.append(spawn_link(forever))
+
+    spawner = spawn(waits_for_the_end)
+    await wait_all_tasks_blocked()
+    exit(spawner, "x")
+    assert await spawner.wait_exited() == "x"
+    await wait_all_tasks_blocked()
+    assert [child.is_alive() for child in children] == [False]
