@@ -9,16 +9,15 @@
 
 The promises, looked up in the books from outside, without asking anybody:
 
-- no server outlives its parent, so no child outlives its supervisor and nothing is started by one
-  that has stopped;
+- no server outlives a parent that was a supervisor, so none is started by one that has stopped;
 - a child that is specified as running does run, or is about to be restarted; a permanent one is
   back, or its supervisor is gone;
 - a name is free before anybody hears of its holder's end;
 - a process ends once;
-- no request is left waiting at, or by, the dead.
+- nobody who has ended still waits for an answer.
 
-They hold for every program whose servers do not unlink themselves from their parents. A run under
-`actors.testing.run_deterministic` with a seeded generator can be repeated exactly.
+They hold for every program whose servers do not unlink themselves from their supervisors. A run
+under `actors.testing.run_deterministic` with a seeded generator can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -115,6 +114,7 @@ class Watch:
         self._node = node
         self._broken: list[str] = []
         self._ended: set[Pid] = set()
+        self._supervisors: set[Pid] = set()  # that were seen at work
         node.on_exit(self._hear_of_end)
 
     def close(self) -> None:
@@ -129,6 +129,7 @@ class Watch:
         are permanent.
         """
         broken, self._broken = self._broken, []
+        self._supervisors.update(p.pid for p in self._node.processes.values() if _is_supervisor(p))
         for process in list(self._node.processes.values()):
             broken.extend(self._about(process, stopped_by_hand))
         if broken:
@@ -136,12 +137,13 @@ class Watch:
 
     def _about(self, process: Process, by_hand: AbstractSet[tuple[Pid, Hashable]]) -> Iterator[str]:
         for call in process.pending:
-            if not isinstance(call.caller.target, Process):
+            if call.task is not None and not isinstance(call.caller.target, Process):
                 yield f"{call!r} waits at {process.pid!r}, but its caller has ended"
         if not (process.has_loop and _is_at_rest(process)):
             return
-        if process.parent is not process.pid and not isinstance(process.parent.target, Process):
-            yield f"{process.pid!r} outlives its parent {process.parent!r}"
+        parent = process.parent
+        if parent in self._supervisors and not isinstance(parent.target, Process):
+            yield f"{process.pid!r} outlives its supervisor {parent!r}"
         for id, pid, restart, gone in _book(process):
             if pid is not None and not isinstance(pid.target, Process):
                 yield f"{process.pid!r} believes that its child {id!r}, {pid!r}, runs"
