@@ -28,7 +28,7 @@ python-files = find $(1) -name node_modules -prune -o -name '*.py' -print
 
 .DEFAULT_GOAL := help
 .PHONY: help setup chat test check format format-check lint types layers test-cov \
-        test-all-pythons test-floors node bench autobahn soak fuzz clean
+        test-all-pythons test-floors node bench autobahn soak fuzz fuzz-guided clean
 
 help:  ## Say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -110,6 +110,14 @@ soak: $(STAMP)  ## A long run under load that watches memory and latency
 
 fuzz: $(STAMP)  ## Random and hostile input against a running node
 	@exec $(BIN)/python -m tests.fuzz.run $(ARGS)
+
+# atheris has wheels for few Python versions, so it gets an environment of its own.
+fuzz-guided:  ## Coverage-guided fuzzing of the pure rooms, a nightly target (SECONDS=60 each)
+	@$(MAKE) --no-print-directory setup VENV=.venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check atheris
+	@for target in messages multiplexer http; do \
+	    .venv-fuzz/bin/python -m tests.fuzz.guided $$target --seconds $(or $(SECONDS),60) || exit 1; \
+	done
 
 clean:  ## Remove environments, caches and reports
 	rm -rf .venv .venv-* $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
