@@ -1,0 +1,141 @@
+"""How clients are sent away when an endpoint stops."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import structlog.testing
+import trio
+import trio.testing
+
+from channels import Channel, DrainOptions, Endpoint, UserSocket
+from supervisors import Supervisor
+from tests.channels.phoenix import Client, connected
+
+
+class Room(Channel):
+    async def join(self, topic: str, payload: Any) -> Any:
+        if payload.get("wait"):
+            await trio.sleep_forever()
+
+
+class Socket(UserSocket):
+    channels = {"room:*": Room}
+    asked: trio.Event
+    go_on: trio.Event
+
+    async def connect(self, params: dict[str, Any], info: Any) -> None:
+        if "wait" in params:
+            self.asked.set()
+            await self.go_on.wait()
+
+
+PATH = "/socket/websocket?vsn=2.0.0"
+
+
+async def start(**options: Any) -> tuple[Endpoint, Any]:
+    endpoint = Endpoint({"/socket": Socket}, port=0, **options)
+    return endpoint, await Supervisor.start_link([endpoint])
+
+
+async def test_clients_are_sent_away_in_batches_with_a_pause_between_them(node):
+    drainer = DrainOptions(batch_size=2, batch_interval=0.2)
+    endpoint, supervisor = await start(drainer=drainer)
+    closed: list[tuple[float, int]] = []
+
+    async def expect_close(client: Client) -> None:
+        code, _ = await client.expect_close()
+        closed.append((trio.current_time(), code))
+
+    with structlog.testing.capture_logs() as logs:
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(endpoint)) for _ in range(5)]
+            await clients[0].join("room:1")  # four of five have no channel at all
+            begun = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                for client in clients:
+                    nursery.start_soon(expect_close, client)
+                await Supervisor.stop(supervisor)
+    assert [code for _, code in closed] == [1012] * 5
+    assert closed[2][0] - begun >= 0.2
+    assert closed[4][0] - begun >= 0.4
+    draining = [entry for entry in logs if entry["event"] == "draining"]
+    assert [(e["batch"], e["batches"], e["connections"], e["total"]) for e in draining] == [
+        (1, 3, 2, 5),
+        (2, 3, 2, 5),
+        (3, 3, 1, 5),
+    ]
+
+
+async def test_while_it_drains_nobody_new_is_let_in(node):
+    endpoint, supervisor = await start(drainer=DrainOptions(batch_size=1, batch_interval=0.3))
+    host, port = endpoint.addresses[0]
+    async with (
+        connected(endpoint) as first,
+        connected(endpoint) as second,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(Supervisor.stop, supervisor)
+        await first.expect_close()
+        with pytest.raises(OSError, match="failed"):
+            await trio.open_tcp_stream(host, port)
+        assert (await second.expect_close())[0] == 1012
+
+
+async def test_who_is_being_let_in_when_it_begins_is_told_to_come_again(node):
+    Socket.asked, Socket.go_on = trio.Event(), trio.Event()
+    endpoint, supervisor = await start()
+    host, port = endpoint.addresses[0]
+    async with await trio.open_tcp_stream(host, port) as stream:
+        await stream.send_all(
+            f"GET {PATH}&wait=1 HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\n"
+            "connection: upgrade\r\nsec-websocket-version: 13\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        await Socket.asked.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Supervisor.stop, supervisor)
+            while not endpoint._services.draining:
+                await trio.lowlevel.checkpoint()
+            Socket.go_on.set()
+            answer = bytes(await stream.receive_some())
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in answer
+
+
+async def test_a_join_in_flight_does_not_hold_it_up(node):
+    endpoint, supervisor = await start()
+    async with connected(endpoint) as client:
+        await client.push(None, "room:1", "phx_join", {"wait": True})
+        await client.settle()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Supervisor.stop, supervisor)
+            assert (await client.expect_close())[0] == 1012
+
+
+async def test_it_takes_no_longer_than_it_may(node):
+    drainer = DrainOptions(batch_size=1, batch_interval=60.0, shutdown=0.1)
+    endpoint, supervisor = await start(drainer=drainer)
+    async with connected(endpoint) as first, connected(endpoint) as second:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Supervisor.stop, supervisor)
+                await first.expect_close()
+                await second.expect_close()  # by its supervisor
+
+
+async def test_without_a_drainer_each_connection_ends_with_its_supervisor(node):
+    endpoint, supervisor = await start(drainer=None)
+    with structlog.testing.capture_logs() as logs:
+        async with connected(endpoint) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(Supervisor.stop, supervisor)
+            assert (await client.expect_close())[0] == 1012
+    assert "draining" not in [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_interval": -1}, {"shutdown": -1}])
+def test_what_is_wrong_with_the_options_is_said_at_once(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DrainOptions(**wrong)

@@ -1,0 +1,246 @@
+"""TLS: https and wss with a certificate of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+import trio
+import trustme
+
+from channels import TLS, Channel, Endpoint, Reply, UserSocket
+from tests.channels.phoenix import connected, running
+
+
+class Room(Channel):
+    async def join(self, topic: str, payload: Any) -> Any:
+        info = self.assigns["info"]
+        return {"scheme": info.uri.scheme, "certificate": info.peer.certificate is not None}
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        return Reply.ok(payload)
+
+
+class Socket(UserSocket):
+    channels = {"room:*": Room}
+
+    async def connect(self, params: dict[str, Any], info: Any) -> None:
+        self.assigns["info"] = info
+
+
+class Files:
+    """A certificate in files, as an administrator would place it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certfile = folder / "cert.pem"
+        self.keyfile = folder / "key.pem"
+        self.authority = trustme.CA()
+        self.issue()
+
+    def issue(self) -> None:
+        issued = self.authority.issue_cert("localhost", "127.0.0.1")
+        self.keyfile.write_bytes(issued.private_key_pem.bytes())
+        self.certfile.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+
+    def client(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        return context
+
+    def tls(self, **options: Any) -> TLS:
+        return TLS(self.certfile, self.keyfile, **options)
+
+
+@pytest.fixture
+def files(tmp_path) -> Files:
+    return Files(tmp_path)
+
+
+def endpoint_with(tls: Any, **options: Any) -> Endpoint:
+    return Endpoint({"/socket": Socket}, port=0, tls=tls, **options)
+
+
+async def shake_hands(endpoint: Endpoint, context: ssl.SSLContext) -> trio.SSLStream[Any]:
+    stream = trio.SSLStream(
+        await trio.open_tcp_stream(*endpoint.addresses[0]),
+        context,
+        server_hostname="localhost",
+        https_compatible=True,
+    )
+    await stream.do_handshake()
+    return stream
+
+
+async def serial_of(endpoint: Endpoint, context: ssl.SSLContext) -> Any:
+    async with await shake_hands(endpoint, context) as stream:
+        return stream.getpeercert()["serialNumber"]
+
+
+@pytest.mark.parametrize("engine", ["websockets", "wsproto", "trio-websocket"])
+async def test_a_client_joins_pushes_and_is_broadcast_to_over_wss(node, files, engine):
+    async with running(endpoint_with(files.tls(), engine=engine)) as endpoint:
+        assert str(endpoint.url).startswith("https://")
+        async with connected(endpoint, tls=files.client()) as client:
+            ref = client.ref()
+            await client.send(ref, ref, "room:1", "phx_join", {})
+            joined = await client.expect_reply(ref)
+            assert joined["response"] == {"scheme": "https", "certificate": False}
+            for size in (1, 1_000, 300_000):
+                push = await client.push(ref, "room:1", "echo", {"x": "y" * size})
+                assert (await client.expect_reply(push))["response"] == {"x": "y" * size}
+            for n in range(100):
+                endpoint.broadcast("room:1", "news", {"n": n})
+            assert [(await client.expect())[4]["n"] for _ in range(100)] == list(range(100))
+
+
+async def test_a_wss_client_is_told_the_close_code(node, files):
+    async with (
+        running(endpoint_with(files.tls())) as endpoint,
+        connected(endpoint, tls=files.client()) as client,
+    ):
+        await client.websocket.send_message("garbage")
+        assert (await client.expect_close())[0] == 1011
+
+
+async def test_check_origin_conn_knows_that_the_page_is_https(node, files):
+    async with running(endpoint_with(files.tls())) as endpoint:
+        host, port = endpoint.addresses[0]
+        own = [(b"origin", f"https://{host}:{port}".encode())]
+        async with connected(endpoint, headers=own, tls=files.client()) as client:
+            await client.settle()
+        other = f"GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nhost: {host}:{port}\r\norigin: http://{host}:{port}\r\n\r\n"
+        async with await shake_hands(endpoint, files.client()) as stream:
+            with structlog.testing.capture_logs():
+                await stream.send_all(other.encode())
+                assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 403 ")
+
+
+async def test_pages_are_served_over_https(node, files, tmp_path):
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "index.html").write_text("x" * 400_000)
+    async with (
+        running(endpoint_with(files.tls(), static=tmp_path / "www")) as endpoint,
+        await shake_hands(endpoint, files.client()) as stream,
+    ):
+        assert stream.selected_alpn_protocol() is None  # it asked for none
+        await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = b"".join([bytes(chunk) async for chunk in stream])
+    assert answer.endswith(b"\r\n\r\n" + b"x" * 400_000)
+
+
+async def test_old_versions_of_tls_are_refused_and_http_1_1_is_chosen(node, files):
+    async with running(endpoint_with(files.tls())) as endpoint:
+        modern = files.client()
+        modern.set_alpn_protocols(["h2", "http/1.1"])
+        async with await shake_hands(endpoint, modern) as stream:
+            assert stream.version() == "TLSv1.3"
+            assert stream.selected_alpn_protocol() == "http/1.1"
+    assert files.tls().context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+async def test_a_client_that_speaks_plain_http_gets_nothing_and_is_no_crash(node, files):
+    async with running(endpoint_with(files.tls())) as endpoint:
+        with structlog.testing.capture_logs() as logs:
+            async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+                await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                with trio.fail_after(5):
+                    answer = b"".join([bytes(chunk) async for chunk in stream])
+        assert b"HTTP" not in answer
+        assert "no TLS handshake" in [entry["event"] for entry in logs]
+        assert "process exited" not in [entry["event"] for entry in logs]
+        async with connected(endpoint, tls=files.client()) as client:
+            await client.settle()
+
+
+async def test_a_client_that_does_not_shake_hands_is_given_up_after_the_timeout(node, files):
+    endpoint = endpoint_with(files.tls(handshake_timeout=0.05))
+    async with running(endpoint), await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+        with trio.fail_after(5):
+            assert await stream.receive_some() == b""
+
+
+async def test_a_new_certificate_is_used_after_sighup_and_old_connections_stand(node, files):
+    async with running(endpoint_with(files.tls())) as endpoint:
+        before = await serial_of(endpoint, files.client())
+        async with connected(endpoint, tls=files.client()) as client:
+            files.issue()
+            assert await serial_of(endpoint, files.client()) == before
+            with structlog.testing.capture_logs() as logs:
+                os.kill(os.getpid(), signal.SIGHUP)
+                with trio.fail_after(5):
+                    while not logs:
+                        await trio.sleep(0.001)
+            assert logs[0]["event"] == "certificate reloaded"
+            assert await serial_of(endpoint, files.client()) != before
+            await client.settle()
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "of another key"])
+async def test_a_certificate_that_cannot_be_used_leaves_the_old_one(node, files, tmp_path, damage):
+    async with running(endpoint_with(files.tls())) as endpoint:
+        before = await serial_of(endpoint, files.client())
+        match damage:
+            case "missing":
+                files.certfile.unlink()
+            case "garbage":
+                files.certfile.write_bytes(b"nonsense")
+            case _:
+                old_key = files.keyfile.read_bytes()
+                files.issue()
+                files.keyfile.write_bytes(old_key)
+        with structlog.testing.capture_logs() as logs:
+            os.kill(os.getpid(), signal.SIGHUP)
+            with trio.fail_after(5):
+                while not logs:
+                    await trio.sleep(0.001)
+        assert logs[0]["event"] == "certificate not reloaded"
+        with pytest.raises(OSError):
+            endpoint.reload_certificate()
+        assert await serial_of(endpoint, files.client()) == before
+
+
+async def test_clients_may_be_asked_for_a_certificate(node, files, tmp_path):
+    ca_file = tmp_path / "clients.pem"
+    files.authority.cert_pem.write_to_path(ca_file)
+    async with running(endpoint_with(files.tls(client_ca=ca_file))) as endpoint:
+        known = files.client()
+        files.authority.issue_cert("client").configure_cert(known)
+        async with connected(endpoint, tls=known) as client:
+            ref = client.ref()
+            await client.send(ref, ref, "room:1", "phx_join", {})
+            assert (await client.expect_reply(ref))["response"]["certificate"] is True
+        answer = b""
+        with structlog.testing.capture_logs() as logs:
+            async with await shake_hands(endpoint, files.client()) as stream:
+                # TLS 1.3: the client hears of it only after its own side of the handshake.
+                with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
+                    await stream.send_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+                    answer = bytes(await stream.receive_some())
+        assert answer == b""
+        assert "no TLS handshake" in [entry["event"] for entry in logs]
+
+
+async def test_a_context_of_ones_own_is_used_as_it_is(node, files):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certfile, files.keyfile)
+    async with running(endpoint_with(context)) as endpoint:
+        endpoint.reload_certificate()  # nothing to read again
+        async with connected(endpoint, tls=files.client()) as client:
+            await client.settle()
+
+
+def test_what_is_wrong_with_the_files_is_said_at_construction(files, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        TLS(tmp_path / "no.pem")
+    with pytest.raises(ssl.SSLError):
+        TLS(files.keyfile)
+    with pytest.raises(ValueError, match="either"):
+        TLS()
+    with pytest.raises(ValueError, match="either"):
+        TLS(files.certfile, context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
