@@ -8,8 +8,7 @@ timeouts of zero seconds (SM5). Owner of the queues and timers; the user's objec
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import trio
 
@@ -17,6 +16,7 @@ from actors.calls import Call
 from actors.exceptions import ProcessExit
 from actors.exits import BadReturn
 from actors.gen_server import GenServer
+from actors.process import Process
 from actors.results import NO_REPLY, Continue, Hibernate, Ignore, NoReply, Stop
 from actors.state_results import (
     CallEvent,
@@ -46,20 +46,29 @@ EVENTS_PER_TURN = 64
 
 
 class Machine(Protocol):
-    """The user's object; see `state_machine.StateMachine`."""
+    """The user's object; its callbacks are explained in `state_machine.StateMachine`."""
 
     state: Any
-    state_enter: bool
+    state_enter: ClassVar[bool]
+    hibernate_after: ClassVar[float | None]
+    _server: Any
 
-    init: Callable[..., Awaitable[Any]]
-    terminate: Callable[[Any], Awaitable[None]]
-    hibernate: Callable[[], None]
-    format_status: Callable[[dict[str, Any]], dict[str, Any]]
-    _server: GenServer
-    _handle: Callable[[Event], Awaitable[Any]]
-    _callback: Callable[[], str]
-    _get_data: Callable[[], dict[str, Any]]
-    _set_data: Callable[[dict[str, Any]], None]
+    async def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the data; the first state."""
+
+    async def terminate(self, reason: Any) -> None:
+        """Clean up."""
+
+    def hibernate(self) -> None:
+        """Drop what can be computed again."""
+
+    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """What reports show."""
+
+    async def _handle(self, event: Event) -> Any: ...
+    def _callback(self) -> str: ...
+    def _get_data(self) -> dict[str, Any]: ...
+    def _set_data(self, data: dict[str, Any]) -> None: ...
 
 
 class _Step:
@@ -123,9 +132,19 @@ class MachineServer(GenServer):
             return result
         if not isinstance(result, NextState):
             raise ProcessExit(BadReturn(result, "init"))
-        self._machine, self._timers = machine, StateTimers(process)
-        machine.state = result.state
+        self.take_on(machine, process, result.state)
         return Continue(result.actions)
+
+    def take_on(self, machine: Machine, process: Process, state: Any) -> None:
+        """From now on this is the server of `machine`, which is in `state`."""
+        self._machine, self._timers = machine, StateTimers(process)
+        self.hibernate_after = machine.hibernate_after  # type: ignore[misc]  # the user's class says it
+        machine._server = self
+        machine.state = state
+
+    def hibernate(self) -> None:
+        """The user's hook; called by the loop after `hibernate_after`."""
+        self._machine.hibernate()
 
     async def terminate(self, reason: Any) -> None:
         """Postponed events are dropped; their callers get the exit reason (SM8)."""

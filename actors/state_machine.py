@@ -27,14 +27,16 @@ compared. `"state_functions"`: a method per state, whose name is the state; then
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 from actors.gen_server import UndefinedCallbackError
 from actors.kernel import Destination, Name, call, cast, stop
 from actors.pid import Pid
+from actors.process import current_process
+from actors.results import Continue
 from actors.server_start import start_server
 from actors.state_loop import MachineServer
-from actors.state_results import Event
+from actors.state_results import Event, StateAction
 
 __all__ = ("CallbackMode", "StateMachine")
 
@@ -49,6 +51,8 @@ class StateMachine:
     """Call the state's callback with `Enter(old)` whenever a state is entered."""
     trap_exit: ClassVar[bool | None] = None
     """As in `GenServer`. None: yes if the class has a `terminate`."""
+    hibernate_after: ClassVar[float | None] = None
+    """Call `hibernate()` when nothing has come for so many seconds; None: never."""
 
     state: Any = None
     """The state, for the callbacks to read; it changes by what they return."""
@@ -72,7 +76,9 @@ class StateMachine:
         """Clean up; `self.state` is the last state. As in `GenServer`."""
 
     def hibernate(self) -> None:
-        """Drop what can be computed again; called for `Hibernate()` when no events are left."""
+        """Drop what can be computed again; called for `Hibernate()` when no events are left, and
+        after `hibernate_after`.
+        """
 
     def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
         """What reports show of `state` (the pair of state and data), `message` and `reason`."""
@@ -105,6 +111,18 @@ class StateMachine:
     ) -> Pid:
         """`start_link` without the link."""
         return await _start(cls, args, kwargs, name, timeout, link=False)
+
+    async def enter_loop(
+        self, state: Any, *actions: StateAction, name: str | None = None
+    ) -> NoReturn:
+        """Turn the calling process into this machine, in `state`, without `init`.
+
+        As `GenServer.enter_loop`: for processes that set themselves up in their own way. Never
+        returns. Raises `RuntimeError` where that cannot be.
+        """
+        server = MachineServer()
+        server.take_on(self, current_process(), state)
+        await server.enter_loop(name=name, then=Continue(actions))
 
     @classmethod
     def child_spec(cls, *args: Any, **options: Any) -> dict[str, Any]:

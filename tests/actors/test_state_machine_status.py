@@ -9,6 +9,7 @@ import trio
 from actors import (
     SHUTDOWN,
     CallTimeoutError,
+    Enter,
     Exit,
     Hibernate,
     InfoEvent,
@@ -20,8 +21,9 @@ from actors import (
     Shutdown,
     introspection,
     self_pid,
+    spawn,
 )
-from tests.actors.machines import ByEvents, ByFunctions, Machine, by_event, seen
+from tests.actors.machines import ByEvents, ByFunctions, EnteringMachine, Machine, by_event, seen
 
 # -- hibernate, status, terminate ----------------------------------------------------------------
 
@@ -49,6 +51,44 @@ async def test_hibernate_calls_the_hook_when_no_events_are_left(node):
     machine.cast("both")
     _, data = await introspection.get_state(machine)
     assert data["naps"] == 1
+
+
+async def test_a_machine_hibernates_when_nothing_has_come_for_its_seconds(node, autojump_clock):
+    class Sleepy(Sleeper):
+        hibernate_after = 5
+
+    machine = await Sleepy.start({})
+    await trio.sleep(4)
+    machine.cast("awake")
+    await trio.sleep(4)
+    _, data = await introspection.get_state(machine)
+    assert data["naps"] == 0
+    await trio.sleep(20)
+    _, data = await introspection.get_state(machine)
+    assert data["naps"] == 1
+
+
+async def test_a_process_may_turn_into_a_machine(node):
+    async def become():
+        machine = EnteringMachine()
+        machine.script, machine.seen = {}, []
+        await machine.enter_loop("ready", NextEvent(InternalEvent(1)))
+
+    pid = spawn(become)
+    assert await pid.call("state") == "ready"
+    assert await seen(pid) == [("ready", Enter("ready")), ("ready", InternalEvent(1))]
+    await pid.stop()
+
+
+async def test_a_machine_cannot_turn_into_another(node):
+    class Confused(Machine):
+        async def handle_event(self, event, state):
+            await Machine().enter_loop("ready")
+
+    machine = await Confused.start({})
+    with pytest.raises(ServerExitedError) as failed:
+        await machine.call("go")
+    assert isinstance(failed.value.reason.exception, RuntimeError)
 
 
 async def test_the_state_of_a_machine_is_its_state_and_its_data(node):
