@@ -15,7 +15,7 @@ connection nor the connection's other topics notice. The server never restarts a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
@@ -76,8 +76,10 @@ class Transport(Protocol):
     def pubsub(self) -> PubSub:
         """Where its channels subscribe and broadcast."""
 
-    def push(self, data: bytes) -> None:
-        """Send a WebSocket frame."""
+    def push(self, data: bytes, key: Hashable | None = None) -> None:
+        """Send a WebSocket frame; a newer one with the same key may take the place of a waiting
+        one (`CoalesceByKey`).
+        """
 
     def started(self, key: int, channel: Pid) -> None:
         """The channel's process is there."""
@@ -179,15 +181,19 @@ class Channel(GenServer):
 
     # -- verbs -----------------------------------------------------------------------------------
 
-    def push(self, event: str, payload: Any) -> None:
+    def push(self, event: str, payload: Any, *, key: Hashable | None = None) -> None:
         """Send `event` to this client; `payload` is written as a JSON object, or is `Binary`.
 
-        Raises `NotJoinedError`, `InvalidPayloadError`.
+        `key`: see `broadcast`. Raises `NotJoinedError`, `InvalidPayloadError`.
         """
         self._check_joined("push")
         transport = self._transport
         message = Message(self.join_ref, None, self.topic, event, payload)
-        transport.push(frame(*transport.serializer.encode_message(message)))
+        encoded = frame(*transport.serializer.encode_message(message))
+        if key is None:
+            transport.push(encoded)
+        else:
+            transport.push(encoded, (self.topic, event, key))
 
     async def push_and_wait(self, event: str, payload: Any, *, timeout: float = 5.0) -> Any:
         """Send `event` and wait until this client says that it has taken it; what it answers.
@@ -225,16 +231,23 @@ class Channel(GenServer):
             return is_ack or message.event == LEAVE
         return type(message) is Down and message.ref is self._transport_ref
 
-    def broadcast(self, event: str, payload: Any) -> None:
-        """Send `event` to every subscriber of the topic, this client included."""
+    def broadcast(self, event: str, payload: Any, *, key: Hashable | None = None) -> None:
+        """Send `event` to every subscriber of the topic, this client included.
+
+        With a `key`, a slow client of a socket with `overflow = CoalesceByKey()` gets only the
+        newest of the topic, event and key: fits state that is sent whole each time.
+        """
         self._check_joined("broadcast")
-        message = Broadcast(self.topic, event, payload)
+        message = Broadcast(self.topic, event, payload, key)
         self._transport.pubsub.broadcast(self.topic, message, fastlane.dispatch)
 
-    def broadcast_from(self, event: str, payload: Any) -> None:
-        """Send `event` to every subscriber of the topic but this channel."""
+    def broadcast_from(self, event: str, payload: Any, *, key: Hashable | None = None) -> None:
+        """Send `event` to every subscriber of the topic but this channel.
+
+        `key`: see `broadcast`.
+        """
         self._check_joined("broadcast_from")
-        message = Broadcast(self.topic, event, payload)
+        message = Broadcast(self.topic, event, payload, key)
         self._transport.pubsub.broadcast_from(self.pid, self.topic, message, fastlane.dispatch)
 
     def socket_ref(self) -> SocketRef:

@@ -31,7 +31,7 @@ class Fastlane:
 
     def __init__(
         self,
-        push: Callable[[bytes], None],
+        push: Callable[..., None],
         serializer: Serializer,
         intercepts: frozenset[str],
     ) -> None:
@@ -46,6 +46,7 @@ def dispatch(
     """Deliver `broadcast` to all but `sender`. Raises `InvalidPayloadError` before any delivery."""
     frames: dict[Serializer, bytes] = {}
     event = broadcast.event
+    key = None if broadcast.key is None else (broadcast.topic, event, broadcast.key)
     for subscription in subscriptions:
         pid = subscription.pid
         if pid is sender:
@@ -58,4 +59,7 @@ def dispatch(
         data = frames.get(serializer)
         if data is None:
             data = frames[serializer] = frame(*serializer.encode_broadcast(broadcast))
-        lane.push(data)
+        if key is None:
+            lane.push(data)
+        else:
+            lane.push(data, key)

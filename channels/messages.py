@@ -8,6 +8,7 @@ JSON has no cycles).
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
@@ -79,14 +80,18 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
     payload: Any
 
 
-class Broadcast(msgspec.Struct, frozen=True, gc=False):
+class Broadcast(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
     """What is broadcast on a topic: subscribed processes receive it, clients get it as a message
     without refs.
+
+    `key` says what it is news of; a slow client under `CoalesceByKey` gets only the newest of the
+    same topic, event and key. It does not leave the node's processes.
     """
 
     topic: str
     event: str
     payload: Any
+    key: Hashable | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

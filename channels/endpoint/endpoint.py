@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from actors import Pid
@@ -144,9 +144,14 @@ class Endpoint:
         """Undo `subscribe`."""
         self.pubsub.unsubscribe(topic)
 
-    def broadcast(self, topic: str, event: str, payload: Any) -> None:
-        """Send `event` to every client that has joined `topic`, on every node. Does not wait."""
-        self.pubsub.broadcast(topic, Broadcast(topic, event, payload), fastlane.dispatch)
+    def broadcast(
+        self, topic: str, event: str, payload: Any, *, key: Hashable | None = None
+    ) -> None:
+        """Send `event` to every client that has joined `topic`, on every node. Does not wait.
+
+        `key`: see `Channel.broadcast`.
+        """
+        self.pubsub.broadcast(topic, Broadcast(topic, event, payload, key), fastlane.dispatch)
 
     def broadcast_from(self, sender: Pid, topic: str, event: str, payload: Any) -> None:
         """`broadcast` to all but `sender`, a channel's or subscriber's process."""

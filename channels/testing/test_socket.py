@@ -86,7 +86,7 @@ class TestSocket:
 
     # -- as a transport ------------------------------------------------------------------------
 
-    def push(self, data: bytes) -> None:
+    def push(self, data: bytes, key: object = None) -> None:
         """See `channel.Transport`: keep what the client would get."""
         opcode, payload = unframe(data)
         self.received.append(read(opcode, payload))

@@ -94,7 +94,7 @@ class TransportProcess:
         self.pid = process.pid
         self.pubsub = pubsub
         self.serializer = serializer
-        self.push: Callable[[bytes], None] = drop  # until there is somewhere to push to
+        self.push: Callable[..., None] = drop  # until there is somewhere to push to
         self._process = process
         self._socket = socket
         self._socket_id = socket_id
@@ -271,5 +271,5 @@ class TransportProcess:
         return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}
 
 
-def drop(_data: bytes) -> None:
+def drop(_data: bytes, _key: object = None) -> None:
     """What is pushed while there is nowhere to push to."""

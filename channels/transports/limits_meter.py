@@ -51,13 +51,16 @@ class Meter:
         self._bytes -= size
         if self._messages >= 0 <= self._bytes:
             return None
-        self._fill_up(now)
-        if self._messages >= 0 <= self._bytes:
-            return None
-        exceeded = "messages" if self._messages < 0 else "bytes"
         self._messages += messages
         self._bytes += size
-        return exceeded
+        self._fill_up(now)
+        if self._messages < messages:
+            return "messages"
+        if self._bytes < size:
+            return "bytes"
+        self._messages -= messages
+        self._bytes -= size
+        return None
 
     def take_join(self, now: float) -> bool:
         """Count a join; False, and not counted, where it exceeds the limit."""
