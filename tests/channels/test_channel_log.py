@@ -1,0 +1,151 @@
+"""What is logged of channels, and what never is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog.testing
+
+from actors import GenServer
+from channels import Channel, Endpoint, JoinRefused, ParameterFilter, Reply, UserSocket
+from tests.channels.phoenix import Client, connected, running
+
+SECRET = "s3cret"
+
+
+class Room(Channel):
+    async def join(self, topic: str, payload: Any) -> Any:
+        self.kept = {"password": payload.get("password")}
+        match payload:
+            case {"refuse": _}:
+                raise JoinRefused({"reason": "no"})
+            case {"crash": _}:
+                raise RuntimeError("in join")
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        if event == "crash":
+            raise RuntimeError("in handle_in")
+        return Reply.ok()
+
+
+class Silent(Room):
+    log_join = None
+
+
+class Chatty(Room):
+    log_join = "debug"
+    log_handle_in = "info"
+
+
+class Socket(UserSocket):
+    channels = {
+        "room:*": Room,
+        "silent:*": Silent,
+        "chatty:*": Chatty,
+        "phoenix:*": Chatty,
+        "static:*": (Room, {"kind": "public", "user": "route"}),
+    }
+
+    async def connect(self, params: dict[str, Any], info: Any) -> None:
+        self.assigns.update(user="socket", token=SECRET)
+
+
+async def say(client: Client, topic: str, event: str, payload: Any) -> None:
+    await client.push(None, topic, event, payload)
+    await client.expect()
+
+
+async def logged(*messages: tuple[str, str, Any], socket: type[UserSocket] = Socket) -> list[Any]:
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": socket}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            for message in messages:
+                await say(client, *message)
+    return logs
+
+
+def named(logs: list[Any], *events: str) -> list[Any]:
+    return [entry for entry in logs if entry["event"] in events]
+
+
+async def test_joins_are_logged_with_their_parameters_filtered(node):
+    params = {"name": "ann", "password": SECRET}
+    logs = await logged(
+        ("room:1", "phx_join", params), ("room:2", "phx_join", {**params, "refuse": 1})
+    )
+    joined, refused = named(logs, "joined", "join refused")
+    assert (joined["event"], joined["topic"], joined["log_level"]) == ("joined", "room:1", "info")
+    assert joined["params"] == {"name": "ann", "password": "[FILTERED]"}
+    assert (refused["event"], refused["topic"]) == ("join refused", "room:2")
+
+
+async def test_a_channel_says_at_which_level_its_joins_are_logged(node):
+    logs = await logged(("silent:1", "phx_join", {}), ("chatty:1", "phx_join", {}))
+    assert [(e["topic"], e["log_level"]) for e in named(logs, "joined")] == [("chatty:1", "debug")]
+
+
+async def test_pushes_are_logged_only_where_the_channel_wants_it(node):
+    logs = await logged(
+        ("room:1", "phx_join", {}),
+        ("room:1", "save", {"a": 1}),
+        ("chatty:1", "phx_join", {}),
+        ("chatty:1", "save", {"a": 1, "user": {"auth_token": SECRET}}),
+    )
+    [entry] = named(logs, "handled")
+    assert (entry["event_name"], entry["topic"], entry["log_level"]) == ("save", "chatty:1", "info")
+    assert entry["params"] == {"a": 1, "user": {"auth_token": "[FILTERED]"}}
+    assert entry["microseconds"] >= 0
+
+
+async def test_topics_that_begin_with_phoenix_are_not_logged(node):
+    logs = await logged(("phoenix:live", "phx_join", {}), ("phoenix:live", "save", {}))
+    assert named(logs, "joined", "handled") == []
+
+
+async def test_a_socket_says_what_its_logs_show(node):
+    socket = type("S", (Socket,), {"log_filter": ParameterFilter(keep=["a"])})
+    [joined] = named(
+        await logged(("room:1", "phx_join", {"a": 1, "b": 2}), socket=socket), "joined"
+    )
+    assert joined["params"] == {"a": 1, "b": "[FILTERED]"}
+
+
+async def test_no_password_or_token_reaches_a_log_whatever_a_channel_does(node):
+    logs = await logged(
+        ("room:1", "phx_join", {"password": SECRET}),
+        ("room:1", "crash", {"password": SECRET}),
+        ("room:2", "phx_join", {"password": SECRET, "crash": 1}),
+        ("nowhere", "phx_join", {"password": SECRET}),
+        ("room:3", "phx_join", {"password": SECRET, "refuse": 1}),
+    )
+    assert len(named(logs, "GenServer terminating")) == 2
+    assert SECRET not in repr(logs)
+
+
+async def test_a_malformed_frame_is_logged_without_its_text(node):
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Socket}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            await client.websocket.send_message('["1","1","room:1",{"password":"s3cret"}]')
+            assert (await client.expect_close())[0] == 1011
+    assert named(logs, "malformed frame")
+    assert SECRET not in repr(logs)
+
+
+async def test_static_assigns_of_a_route_go_over_the_sockets(node):
+    seen: dict[str, Any] = {}
+
+    class Static(Room):
+        async def join(self, topic: str, payload: Any) -> Any:
+            seen[topic] = dict(self.assigns)
+
+    socket = type(
+        "S", (Socket,), {"channels": {"a": (Static, {"user": "route", "k": 1}), "b": Static}}
+    )
+    await logged(("a", "phx_join", {}), ("b", "phx_join", {}), socket=socket)
+    assert seen["a"] == {"user": "route", "k": 1, "token": SECRET}
+    assert seen["b"] == {"user": "socket", "token": SECRET}
+
+
+def test_a_channel_is_a_gen_server_whose_reports_are_filtered():
+    assert Channel.format_status is not GenServer.format_status
