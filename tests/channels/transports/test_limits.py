@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from channels.transports.limits_meter import Meter
 
 
 def meter(now: float = 0.0, **rates: Rate) -> Meter:
-    return Meter(Limits(**{"messages": NO_RATE, "bytes": NO_RATE, "joins": NO_RATE, **rates}), now)
+    options: dict[str, Any] = {"messages": NO_RATE, "bytes": NO_RATE, "joins": NO_RATE, **rates}
+    return Meter(Limits(**options), now)
 
 
 # -- meter ---------------------------------------------------------------------------------------
