@@ -32,7 +32,7 @@ from supervisors.retries import Retries, Retry
 from supervisors.starting import pid_of, start_process
 from supervisors.strategies import AfterExit, after_exit
 from supervisors.supervisor_server import Refusal, UserInit, ask
-from supervisors.termination import is_expected, stop_all, stop_process
+from supervisors.termination import has_ended, is_expected, stop_all, stop_process
 
 __all__ = ("DynamicSupervisorServer",)
 
@@ -114,7 +114,7 @@ class DynamicSupervisorServer(GenServer):
         """The exit of a child, or a retry of our own."""
         match message:
             case Exit(pid, reason):
-                spec = self._running.pop(pid, None)
+                spec = self._running.pop(pid, None) if has_ended(pid) else None
                 return await self._child_exited(pid, spec, reason) if spec else None
             case Retry(key=Pid() as pid):
                 if not self._retries.is_current(message):

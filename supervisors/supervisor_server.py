@@ -42,7 +42,7 @@ from supervisors.retries import Retries, Retry
 from supervisors.start_failure import is_configuration_error
 from supervisors.starting import pid_of, start_process
 from supervisors.strategies import AfterExit, after_exit, plan_restart, shutdown_due
-from supervisors.termination import is_expected, stop_process
+from supervisors.termination import has_ended, is_expected, stop_process
 
 __all__ = (
     "Refusal",
@@ -190,7 +190,7 @@ class SupervisorServer(GenServer):
         """The exit of a child, or a retry of our own."""
         match message:
             case Exit(pid, reason):
-                child = self._children.by_pid(pid)
+                child = self._children.by_pid(pid) if has_ended(pid) else None
                 return await self._child_exited(child, reason) if child else None
             case Retry(key=Child() as child):
                 return await self._restart(child) if self._retries.is_current(message) else None

@@ -16,11 +16,18 @@ import trio
 from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Shutdown
 from actors.messages import Exit
 from actors.pid import Pid
-from actors.process import current_process
+from actors.process import Process, current_process
 from supervisors.child_spec import BRUTAL_KILL, BrutalKill, ChildSpec, Restart
 from supervisors.exits import CHILD_PROCESS_UNLINKED
 
-__all__ = ("is_expected", "stop_all", "stop_process")
+__all__ = ("has_ended", "is_expected", "stop_all", "stop_process")
+
+
+def has_ended(pid: Pid) -> bool:
+    """Is this child gone? If not, its `Exit` is a signal that it sent, not its end: OTP would lose
+    sight of it here, and it would outlive its supervisor.
+    """
+    return not isinstance(pid.target, Process)
 
 
 def is_expected(spec: ChildSpec, reason: object) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from actors import KILL, NORMAL, SHUTDOWN, Pid, Shutdown, whereis
-from supervisors import RESTARTING, ChildSpec, Restart, Strategy, Supervisor
-from tests.supervisors.workers import Play, end, info, pid, pids, refusal, settle
+from supervisors import RESTARTING, ChildSpec, DynamicSupervisor, Restart, Strategy, Supervisor
+from tests.supervisors.workers import Brittle, Play, end, info, pid, pids, refusal, settle
 
 REASONS = {
     "normal": NORMAL,
@@ -290,3 +290,19 @@ async def test_a_plain_function_can_be_a_child(play: Play):
     before.exit("x")
     await settle()
     assert await pid(supervisor, "f") is not before
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+async def test_an_exit_signal_that_a_child_sends_is_not_its_end(play: Play, kind: str):
+    """A difference from OTP, whose supervisor forgets such a child, which then outlives it."""
+    if kind == "static":
+        supervisor = await Supervisor.start_link([play.child("a", worker=Brittle)])
+        child = await pid(supervisor, "a")
+    else:
+        supervisor = await DynamicSupervisor.start_link()
+        child = await DynamicSupervisor.start_child(supervisor, play.child("a", worker=Brittle))
+    child.send(("signal", supervisor))
+    await settle()
+    assert play.starts["a"] == 1
+    await supervisor.stop()
+    assert not child.is_alive()

@@ -27,7 +27,7 @@ ANY_TIME = 1_000.0  # seconds on the mock clock: longer than anything a test wai
 
 
 class Worker(GenServer):
-    """Does what it is told: `("exit", reason)`, `"crash"`, `"unlink"`; takes `slow` seconds to terminate."""
+    """Does what it is told: `("exit", reason)`, `("signal", pid)`, `"crash"`, `"unlink"`; takes `slow` seconds to terminate."""
 
     async def init(self, play: Play, id: Any, slow: float = 0.0) -> None:
         self.play = play
@@ -46,6 +46,8 @@ class Worker(GenServer):
                 return Stop(reason)
             case "crash":
                 raise RuntimeError("told to crash")
+            case ("signal", Pid() as pid):
+                pid.exit("a signal")
             case "unlink":
                 self._process.parent.unlink()
             case Exit(_, reason) if not is_orderly(reason):
