@@ -142,13 +142,15 @@ async def test_a_frame_that_comes_byte_by_byte_is_no_sign_of_life(node):
 
 
 async def test_pings_are_signs_of_life(node):
-    async with running(endpoint_with(Limits(idle_timeout=0.2))) as endpoint:
-        async with attacking(endpoint) as attacker:
-            for _ in range(40):  # twice the timeout
-                assert await attacker.send(PING)
-                await trio.sleep(0.01)
-            assert endpoint.statistics().exceeded == {}
-            assert len(endpoint.list_sockets()) == 1
+    async with (
+        running(endpoint_with(Limits(idle_timeout=0.2))) as endpoint,
+        attacking(endpoint) as attacker,
+    ):
+        for _ in range(40):  # twice the timeout
+            assert await attacker.send(PING)
+            await trio.sleep(0.01)
+        assert endpoint.statistics().exceeded == {}
+        assert len(endpoint.list_sockets()) == 1
 
 
 async def _trickle(attacker: Attacker, data: bytes) -> None:
@@ -208,15 +210,19 @@ async def test_requests_beyond_the_rate_of_an_address_are_answered_429(node):
 
 
 async def test_of_ten_thousand_joins_a_connection_gets_a_hundred(node):
-    async with running(endpoint_with(UNLIMITED)) as endpoint, connected(endpoint) as healthy:
-        async with attacking(endpoint) as attacker, trio.open_nursery() as nursery:
-            joins = (message(f"{n}", f"{n}", f"room:{n}", "phx_join", {}) for n in range(10_000))
-            nursery.start_soon(attacker.send, b"".join(joins))
-            await attacker.read_until(10_000)
-            assert attacker.answers() == {"ok": 100, "too many channels joined": 9_900}
-            assert endpoint.statistics().exceeded == {"topics": 9_900}
-            await healthy.settle()
-            await healthy.join("room:1")
+    async with (
+        running(endpoint_with(UNLIMITED)) as endpoint,
+        connected(endpoint) as healthy,
+        attacking(endpoint) as attacker,
+        trio.open_nursery() as nursery,
+    ):
+        joins = (message(f"{n}", f"{n}", f"room:{n}", "phx_join", {}) for n in range(10_000))
+        nursery.start_soon(attacker.send, b"".join(joins))
+        await attacker.read_until(10_000)
+        assert attacker.answers() == {"ok": 100, "too many channels joined": 9_900}
+        assert endpoint.statistics().exceeded == {"topics": 9_900}
+        await healthy.settle()
+        await healthy.join("room:1")
 
 
 async def test_joins_beyond_the_rate_are_refused_by_reply(node):
@@ -321,14 +327,17 @@ async def test_a_flood_of_bytes_is_one_too(node):
 
 async def test_many_connections_of_one_address_share_its_rate(node):
     limits = Limits(address=AddressLimits(messages=Rate(0.001, burst=60)))
-    async with running(endpoint_with(limits)) as endpoint, connected(endpoint) as healthy:
-        async with contextlib.AsyncExitStack() as stack:
-            attackers = [await stack.enter_async_context(attacking(endpoint)) for _ in range(4)]
-            for attacker in attackers:
-                for _ in range(20):
-                    await attacker.send(message(None, "1", "phoenix", "heartbeat", {}))
-            await _until_exceeded(endpoint, "address_messages", 1)
-            await healthy.settle()
+    async with (
+        running(endpoint_with(limits)) as endpoint,
+        connected(endpoint) as healthy,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        attackers = [await stack.enter_async_context(attacking(endpoint)) for _ in range(4)]
+        for attacker in attackers:
+            for _ in range(20):
+                await attacker.send(message(None, "1", "phoenix", "heartbeat", {}))
+        await _until_exceeded(endpoint, "address_messages", 1)
+        await healthy.settle()
 
 
 # -- helpers -------------------------------------------------------------------------------------
