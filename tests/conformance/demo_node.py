@@ -28,6 +28,12 @@ class DemoNode:
         self.port = 0
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """The address of the page."""
         return f"http://127.0.0.1:{self.port}"
