@@ -10,7 +10,7 @@ from benchmarks.rosters import actors
 
 
 def ask(options: Options) -> list[Result]:
-    seconds = options.seconds(0.4)
+    seconds = options.seconds(0.15)
     return [
         hold(
             "call, 1 caller",

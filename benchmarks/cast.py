@@ -13,7 +13,7 @@ def ask(options: Options) -> list[Result]:
     return [
         hold(
             "cast, bursts of 1,000",
-            actors("cast", seconds=options.seconds(0.4)),
+            actors("cast", seconds=options.seconds(0.15)),
             options,
             figure=RATE,
             others=(CPU,),

@@ -10,7 +10,7 @@ class Options:
     """What the command line decided; questions ask it for their sizes."""
 
     quick: bool = False
-    rounds: int = 5
+    rounds: int = 11
     peers: bool = True  # False leaves the peers out: limits and ours only
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,11 +51,15 @@ def _row(result: Result, entry: Entry, figures: Sequence[Figure]) -> list[str]:
         entry.role.value,
         entry.name,
         f"{show(headline.median)} [{show(headline.low)} .. {show(headline.high)}]",
-        "" if of_limit is None else f"{of_limit:.2f}",
-        "" if by_cpu is None else f"{by_cpu:.2f}",
-        "" if ours_is is None else f"{ours_is:.2f} x",
+        _share(of_limit),
+        _share(by_cpu),
+        _share(ours_is, " x"),
         *(_cell(entry, figure) for figure in figures[1:]),
     ]
+
+
+def _share(value: float | None, unit: str = "") -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.2f}{unit}"
 
 
 def _cell(entry: Entry, figure: Figure) -> str:
