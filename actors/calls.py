@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actors import telemetry
 from actors.exceptions import call_error
 from actors.exits import TIMEOUT
 from actors.pid import Pid
@@ -55,6 +56,8 @@ class Call(Waiter):
 
     def expire(self) -> None:
         """Time is up for the caller; the request stays queued and will be handled (G23)."""
+        asked = {"caller": self.caller, "server": self.server, "request": self.request}
+        telemetry.execute("call.timeout", {}, asked)
         self.fail_with(TIMEOUT)
 
     def fail_with(self, reason: Any) -> bool:

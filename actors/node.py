@@ -24,6 +24,7 @@ from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call
 from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
 from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
+from actors.telemetry import Handlers
 
 __all__ = ("Node", "NodeStatistics", "current_node", "open_node", "run")
 
@@ -64,6 +65,8 @@ class Node:
         self._serial = 0
         self._zombies = 0
         self._exit_listeners: list[Callable[[Pid], None]] = []
+        self.telemetry: Handlers | None = None
+        """Who listens to events; None while nobody does."""
         self._dead = _Dead(self)
         self.interruption: BaseException | None = None
         """`KeyboardInterrupt` or `SystemExit` of a process; raised when the node has ended."""
@@ -113,6 +116,10 @@ class Node:
             self, label, parent, node_name=self.name, serial=self._serial, trap_exit=trap_exit
         )
         self.processes[process.pid] = process
+        if self.telemetry is not None:
+            started = {"pid": process.pid, "label": label, "parent": process.parent}
+            started["ancestors"] = process.ancestors
+            self.telemetry.execute("process.started", {}, started)
         return process
 
     def on_exit(self, listener: Callable[[Pid], None]) -> None:
@@ -147,12 +154,16 @@ class Node:
 
     def forget(self, process: Process) -> None:
         """Part of the death procedure."""
-        pid = process.pid
-        if process.name is not None:
-            del self.names[process.name]
+        pid, name = process.pid, process.name
+        if name is not None:
+            del self.names[name]
             process.name = None
         self.processes.pop(pid, None)
         pid.target = self._dead
+        if self.telemetry is not None:
+            ended = {"pid": pid, "label": process.label, "name": name}
+            ended["reason"] = process.exit_reason
+            self.telemetry.execute("process.exited", {}, ended)
         for listener in self._exit_listeners:
             try:
                 listener(pid)
@@ -194,6 +205,12 @@ class Node:
 
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit: dropped, as in OTP (P3)."""
+        self._tell_dead_letter(process.pid, message)
+
+    def _tell_dead_letter(self, pid: Pid | None, message: Any) -> None:
+        if self.telemetry is not None:
+            letter = {"pid": pid, "message": message}
+            self.telemetry.execute("message.dead_letter", {}, letter)
 
     def interrupt(self, error: BaseException) -> None:
         """Ctrl-C or `sys.exit()` hit the code of a process: end the body, then all in order."""
@@ -235,6 +252,7 @@ class _Dead:
 
     def deliver(self, message: Any) -> None:
         """Sending to the dead is not an error (P3)."""
+        self.node._tell_dead_letter(None, message)
 
     def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
         """Nor is an exit signal."""

@@ -21,6 +21,7 @@ __all__ = (
     "process_crashed",
     "server_crashed",
     "task_crashed",
+    "telemetry_handler_failed",
     "timer_failed",
     "traced",
     "unexpected_message",
@@ -104,6 +105,11 @@ def handler_failed(manager: Any, handler: Any, item: Any, reason: Any) -> None:
 def hook_failed(hook_id: Any, error: Exception) -> None:
     """A debug hook raised and was removed."""
     _log.warning("debug hook removed", hook=shorten(hook_id), exc_info=error)
+
+
+def telemetry_handler_failed(id: str, event: str, error: BaseException) -> None:
+    """A telemetry handler raised and was detached (TE1)."""
+    _log.error("telemetry handler failed", handler=id, event_name=event, exc_info=error)
 
 
 def unexpected_message(pid: Any, message: Any) -> None:
