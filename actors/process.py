@@ -26,8 +26,9 @@ from actors.deadlines import Deadlines
 from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
 from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
 from actors.mailbox import Mailbox
-from actors.messages import Down, Exit
-from actors.pid import MonitorRef, Pid
+from actors.messages import Exit
+from actors.pid import Pid
+from actors.ties import Tied
 
 __all__ = (
     "Process",
@@ -96,7 +97,7 @@ class Starting(Protocol):
         """The child is completely dead."""
 
 
-class Process:
+class Process(Tied):
     """The process itself; user code holds its `Pid`."""
 
     __slots__ = (
@@ -110,9 +111,7 @@ class Process:
         "has_loop",
         "joiners",
         "label",
-        "links",
         "mailbox",
-        "monitors",
         "name",
         "node",
         "parent",
@@ -124,7 +123,6 @@ class Process:
         "task",
         "timers",
         "trap_exit",
-        "watchers",
     )
 
     def __init__(
@@ -157,9 +155,7 @@ class Process:
         """
         self.cancel_scope = trio.CancelScope()
         self.task: trio.lowlevel.Task | None = None
-        self.links: dict[Pid, None] | None = None  # in the order in which they were made
-        self.watchers: dict[MonitorRef, None] | None = None  # who watches this process
-        self.monitors: dict[MonitorRef, None] | None = None  # whom this process watches
+        self.links = self.watchers = self.monitors = None
         self.pending: set[Call] = _NO_CALLS
         """Requests to this process that have no reply yet."""
         self.joiners: set[ExitWaiter] | None = None
@@ -292,8 +288,8 @@ class Process:
         self.node.forget(self)
         if self.start is not None:
             self.start.child_ends()
-        self._signal_links(reason)
-        self._signal_watchers(reason)
+        self.signal_links(reason)
+        self.signal_watchers(reason)
         for call in list(self.pending):
             call.fail_with(reason)
         for joiner in list(self.joiners or ()):
@@ -310,22 +306,6 @@ class Process:
             del self.grace.deadlines[self.grace]
         self.timers = self.grace = None
 
-    def _signal_links(self, reason: Any) -> None:
-        links, self.links = self.links, None
-        for pid in links or ():
-            pid.target.unlink_from(self.pid)
-            pid.target.receive_exit(self.pid, reason, linked=True)
-
-    def _signal_watchers(self, reason: Any) -> None:
-        watchers, self.watchers = self.watchers, None
-        for ref in watchers or ():
-            ref.watcher.target.remove_own_monitor(ref)
-            ref.watcher.target.deliver(Down(ref, ref.object, reason))
-        monitors, self.monitors = self.monitors, None
-        for ref in monitors or ():
-            if ref.pid is not None:
-                ref.pid.target.remove_monitor(ref)
-
     def _expect_end(self) -> None:
         if self.grace is None:
             self.grace = _KillGrace(self)
@@ -341,82 +321,6 @@ class Process:
             message.fail_with(NOPROC)
         else:
             self.node.dead_letter(self, message)
-
-    # -- links and monitors ----------------------------------------------------------------------
-
-    def link(self, other: Pid) -> None:
-        """Link this process with `other`; the dead give an `Exit`, or raise, by `trap_exit`."""
-        if other is self.pid:
-            return
-        if other.target.link_to(self.pid):
-            self._enter_link(other)  # also while exiting: what it starts now must hear of its end
-        elif self.trap_exit:
-            self.deliver(Exit(other, NOPROC))
-        else:
-            raise call_error(NOPROC, other, "link")
-
-    def unlink(self, other: Pid) -> None:
-        """Undo `link`, both halves; no exit signal passes any more (L3)."""
-        self.unlink_from(other)
-        other.target.unlink_from(self.pid)
-
-    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:
-        """Monitor `pid`; a dead one gives a `Down` with `NOPROC` at once (M2)."""
-        ref = MonitorRef(self.pid, pid, object)
-        ref.mark = self.mailbox.mark()
-        if pid is not None and pid.target.add_monitor(ref):
-            if self.monitors is None:
-                self.monitors = {}
-            self.monitors[ref] = None
-        else:
-            self.deliver(Down(ref, object, NOPROC))
-        return ref
-
-    def unwatch(self, ref: MonitorRef) -> bool:
-        """Undo `watch`; False if the DOWN was delivered before."""
-        if ref.pid is not None:
-            ref.pid.target.remove_monitor(ref)
-        return self.remove_own_monitor(ref)
-
-    def link_to(self, other: Pid) -> bool:
-        """Enter this half of a link; False when this process has begun to exit."""
-        if self.exit_reason is not None:
-            return False
-        self._enter_link(other)
-        return True
-
-    def _enter_link(self, other: Pid) -> None:
-        if self.links is None:
-            self.links = {}
-        self.links[other] = None
-
-    def unlink_from(self, other: Pid) -> None:
-        """Remove this half of a link."""
-        if self.links is not None:
-            self.links.pop(other, None)
-
-    def add_monitor(self, ref: MonitorRef) -> bool:
-        """Let `ref.watcher` hear of the end; False when this process has ended."""
-        if self.dead:
-            return False
-        if self.watchers is None:
-            self.watchers = {}
-        self.watchers[ref] = None
-        return True
-
-    def remove_monitor(self, ref: MonitorRef) -> bool:
-        """Forget a watcher; False if it was not there."""
-        if self.watchers is None or ref not in self.watchers:
-            return False
-        del self.watchers[ref]
-        return True
-
-    def remove_own_monitor(self, ref: MonitorRef) -> bool:
-        """This process does not watch any more; False if it did not."""
-        if self.monitors is None or ref not in self.monitors:
-            return False
-        del self.monitors[ref]
-        return True
 
     # -- requests --------------------------------------------------------------------------------
 

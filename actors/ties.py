@@ -1,0 +1,135 @@
+"""The ties of a process to others: links and monitors (L, M).
+
+Each half of a tie is entered in the table of the process that it belongs to; the other half is
+reached through the other's `Pid`, so that a tie to the dead is refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.exceptions import call_error
+from actors.exits import NOPROC
+from actors.mailbox import Mailbox
+from actors.messages import Down, Exit
+from actors.pid import MonitorRef, Pid
+
+__all__ = ("Tied",)
+
+
+class Tied:
+    """What has links and monitors: the half of `Process` that keeps them."""
+
+    __slots__ = ("links", "monitors", "watchers")
+
+    pid: Pid
+    trap_exit: bool
+    exit_reason: Any
+    dead: bool
+    mailbox: Mailbox
+    deliver: Callable[[Any], None]
+    links: dict[Pid, None] | None
+    """In the order in which they were made."""
+    watchers: dict[MonitorRef, None] | None
+    """Who watches this process."""
+    monitors: dict[MonitorRef, None] | None
+    """Whom this process watches."""
+
+    # -- of this process -------------------------------------------------------------------------
+
+    def link(self, other: Pid) -> None:
+        """Link this process with `other`; the dead give an `Exit`, or raise, by `trap_exit`."""
+        if other is self.pid:
+            return
+        if other.target.link_to(self.pid):
+            self._enter_link(other)  # also while exiting: what it starts now must hear of its end
+        elif self.trap_exit:
+            self.deliver(Exit(other, NOPROC))
+        else:
+            raise call_error(NOPROC, other, "link")
+
+    def unlink(self, other: Pid) -> None:
+        """Undo `link`, both halves; no exit signal passes any more (L3)."""
+        self.unlink_from(other)
+        other.target.unlink_from(self.pid)
+
+    def watch(self, pid: Pid | None, object: Any) -> MonitorRef:
+        """Monitor `pid`; a dead one gives a `Down` with `NOPROC` at once (M2)."""
+        ref = MonitorRef(self.pid, pid, object)
+        ref.mark = self.mailbox.mark()
+        if pid is not None and pid.target.add_monitor(ref):
+            if self.monitors is None:
+                self.monitors = {}
+            self.monitors[ref] = None
+        else:
+            self.deliver(Down(ref, object, NOPROC))
+        return ref
+
+    def unwatch(self, ref: MonitorRef) -> bool:
+        """Undo `watch`; False if the DOWN was delivered before."""
+        if ref.pid is not None:
+            ref.pid.target.remove_monitor(ref)
+        return self.remove_own_monitor(ref)
+
+    # -- asked for by others ---------------------------------------------------------------------
+
+    def link_to(self, other: Pid) -> bool:
+        """Enter this half of a link; False when this process has begun to exit."""
+        if self.exit_reason is not None:
+            return False
+        self._enter_link(other)
+        return True
+
+    def _enter_link(self, other: Pid) -> None:
+        if self.links is None:
+            self.links = {}
+        self.links[other] = None
+
+    def unlink_from(self, other: Pid) -> None:
+        """Remove this half of a link."""
+        if self.links is not None:
+            self.links.pop(other, None)
+
+    def add_monitor(self, ref: MonitorRef) -> bool:
+        """Let `ref.watcher` hear of the end; False when this process has ended."""
+        if self.dead:
+            return False
+        if self.watchers is None:
+            self.watchers = {}
+        self.watchers[ref] = None
+        return True
+
+    def remove_monitor(self, ref: MonitorRef) -> bool:
+        """Forget a watcher; False if it was not there."""
+        if self.watchers is None or ref not in self.watchers:
+            return False
+        del self.watchers[ref]
+        return True
+
+    def remove_own_monitor(self, ref: MonitorRef) -> bool:
+        """This process does not watch any more; False if it did not."""
+        if self.monitors is None or ref not in self.monitors:
+            return False
+        del self.monitors[ref]
+        return True
+
+    # -- at the end ------------------------------------------------------------------------------
+
+    def signal_links(self, reason: Any) -> None:
+        """Send the exit signal to every link, and be linked no more."""
+        links, self.links = self.links, None
+        for pid in links or ():
+            pid.target.unlink_from(self.pid)
+            pid.target.receive_exit(self.pid, reason, linked=True)
+
+    def signal_watchers(self, reason: Any) -> None:
+        """Send every watcher its DOWN, and watch nobody any more."""
+        watchers, self.watchers = self.watchers, None
+        for ref in watchers or ():
+            ref.watcher.target.remove_own_monitor(ref)
+            ref.watcher.target.deliver(Down(ref, ref.object, reason))
+        monitors, self.monitors = self.monitors, None
+        for ref in monitors or ():
+            if ref.pid is not None:
+                ref.pid.target.remove_monitor(ref)
