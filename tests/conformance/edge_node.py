@@ -148,6 +148,11 @@ class EdgeSocket(UserSocket):
         self.assigns["user"] = info.auth_token or params.get("name", "nobody")
         self.assigns["tenant"] = params.get("tenant")
 
+    async def refresh(self, params: dict[str, Any]) -> Any:
+        if params["token"] == "stolen":
+            raise ConnectRefused("stolen", after_upgrade=True)
+        self.assigns["user"] = params["token"]
+
     def id(self) -> str | None:
         user: str = self.assigns["user"]
         return f"user:{user}"

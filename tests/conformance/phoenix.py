@@ -93,6 +93,12 @@ class PhoenixClient:
         await self._tell("leave", channel)
         return (await self.expect("left", channel))["response"]
 
+    async def refresh(self, token: str) -> Answer:
+        """Send a new token on the connection that stands."""
+        await self._script.tell(do="refresh", client=self.name, payload={"token": token})
+        answer = await self.expect("refreshed")
+        return Answer(answer["status"], answer["response"])
+
     async def disconnect(self) -> None:
         """Close the connection for good."""
         await self._script.tell(do="disconnect", client=self.name)

@@ -67,6 +67,19 @@ async def test_a_client_refused_after_the_upgrade_is_told_why(
     assert (closed["code"], closed["reason"]) == (code, reason)
 
 
+async def test_a_new_token_is_taken_on_the_connection_that_stands(ana: PhoenixClient, room: str):
+    assert (await ana.join(f"{room}-1"))["assigns"]["user"] == "Ana"
+    assert await ana.refresh("ana-2") == Answer("ok", {})
+    assert (await ana.join(f"{room}-2"))["assigns"]["user"] == "ana-2"
+    assert ana.seen("close") == []
+
+
+async def test_a_new_token_that_is_refused_may_end_the_connection(ana: PhoenixClient):
+    assert await ana.refresh("stolen") == Answer("error", {"reason": "stolen"})
+    closed = await ana.expect("close")
+    assert (closed["code"], closed["reason"]) == (4003, '{"reason":"stolen"}')
+
+
 # -- joining -----------------------------------------------------------------------------------------
 
 

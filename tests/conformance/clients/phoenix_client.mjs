@@ -8,6 +8,7 @@ const { Socket } = createRequire(import.meta.url)(process.argv[2]);
 
 const sockets = new Map(); // client -> Socket
 const channels = new Map(); // client/channel -> Channel
+const refreshes = new Set(); // client/ref
 
 const verbs = {
   connect({ client, url, params, reconnectMs = 20, rejoinMs = 20, ...options }) {
@@ -22,8 +23,20 @@ const verbs = {
     socket.onOpen(() => say({ client, happened: "open" }));
     socket.onClose(({ code, reason }) => say({ client, happened: "close", code, reason }));
     socket.onError(() => say({ client, happened: "error" }));
-    socket.onMessage(({ topic }) => topic === "phoenix" && say({ client, happened: "heartbeat answered" }));
+    socket.onMessage(({ topic, payload, ref }) => {
+      if (topic !== "phoenix") return;
+      const refreshed = refreshes.delete(`${client}/${ref}`);
+      say(refreshed ? { client, happened: "refreshed", ...payload } : { client, happened: "heartbeat answered" });
+    });
     socket.connect();
+  },
+
+  /** Give the server a new token on the connection that stands. The client has no verb for it. */
+  refresh({ client, payload }) {
+    const socket = sockets.get(client);
+    const ref = socket.makeRef();
+    refreshes.add(`${client}/${ref}`);
+    socket.push({ topic: "phoenix", event: "auth_token", payload, ref, join_ref: null });
   },
 
   disconnect({ client }) {
