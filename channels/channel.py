@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -32,7 +32,6 @@ from actors import (
     GenServer,
     MonitorRef,
     NoReply,
-    Pid,
     ReceiveTimeoutError,
     Shutdown,
     Stop,
@@ -40,16 +39,15 @@ from actors import (
     receive,
 )
 from channels import fastlane
+from channels.channel_start import JoinRequest, Transport
 from channels.exceptions import (
     InvalidPayloadError,
     JoinRefused,
     NotAcknowledgedError,
     NotJoinedError,
 )
-from channels.log_filter import DEFAULT_FILTER, LogLevel, ParameterFilter
+from channels.log_filter import LogLevel
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
-from channels.pubsub import PubSub
-from channels.serializers import Serializer
 from channels.transports.frames import frame
 from channels.typed_events import EventHandler, describe_error, events_of
 from supervisors import Restart
@@ -59,52 +57,6 @@ __all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
 _log = structlog.get_logger("channels")
 
 UNMATCHED_EVENT = {"reason": "unmatched event"}
-
-
-class Transport(Protocol):
-    """What a channel needs of its connection. Every verb is synchronous and never raises."""
-
-    @property
-    def pid(self) -> Pid:
-        """The connection's process."""
-
-    @property
-    def serializer(self) -> Serializer:
-        """What its client speaks."""
-
-    @property
-    def pubsub(self) -> PubSub:
-        """Where its channels subscribe and broadcast."""
-
-    def push(self, data: bytes, key: Hashable | None = None) -> None:
-        """Send a WebSocket frame; a newer one with the same key may take the place of a waiting
-        one (`CoalesceByKey`).
-        """
-
-    def started(self, key: int, channel: Pid) -> None:
-        """The channel's process is there."""
-
-    def joined(self, key: int, response: Any) -> None:
-        """The join was accepted."""
-
-    def refused(self, key: int, response: Any) -> None:
-        """The join was refused."""
-
-    def closing(self, key: int) -> None:
-        """The channel stops in order, and may still push from `terminate`."""
-
-
-@attrs.frozen
-class JoinRequest:
-    """What a channel process is started with."""
-
-    transport: Transport
-    key: int
-    topic: str
-    join_ref: Ref
-    payload: Any = attrs.field(repr=False)  # it may carry a password, and supervisors log it
-    assigns: dict[str, Any] = attrs.field(repr=False)
-    log_filter: ParameterFilter = DEFAULT_FILTER
 
 
 @attrs.frozen
@@ -297,14 +249,14 @@ class Channel(GenServer):
         if kind is Message:
             return await self._on_message(message)
         if kind is Broadcast and message.topic == self.topic and message.event in self.intercept:
-            return await self.handle_out(message.event, message.payload)
+            return self._notice_stop(await self.handle_out(message.event, message.payload))
         if kind is JoinRequest and not self._joined:
             return await self._join(message)
         if kind is Down and message.ref is self._transport_ref:
             return Stop(Shutdown("closed") if is_orderly(message.reason) else message.reason)
         if kind is Exit and message.pid is self._transport.pid:
             return Stop(message.reason)
-        return await self.handle_info(message)
+        return self._notice_stop(await self.handle_info(message))
 
     async def _join(self, request: JoinRequest) -> Any:
         transport = self._transport
@@ -361,6 +313,9 @@ class Channel(GenServer):
         if is_orderly(stop.reason):
             self._transport.closing(self._key)
         return Stop(stop.reason)
+
+    def _notice_stop(self, result: Any) -> Any:
+        return self._stop(result) if type(result) is Stop and self._joined else result
 
     def _check_joined(self, verb: str) -> None:
         if not self._joined:

@@ -1,0 +1,64 @@
+"""What a channel process is started with: `JoinRequest`, and in it the `Transport` that it talks
+through. Values and a seam; they start nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+import attrs
+
+from actors import Pid
+from channels.log_filter import DEFAULT_FILTER, ParameterFilter
+from channels.messages import Ref
+from channels.pubsub import PubSub
+from channels.serializers import Serializer
+
+__all__ = ("JoinRequest", "Transport")
+
+
+class Transport(Protocol):
+    """What a channel needs of its connection. Every verb is synchronous and never raises."""
+
+    @property
+    def pid(self) -> Pid:
+        """The connection's process."""
+
+    @property
+    def serializer(self) -> Serializer:
+        """What its client speaks."""
+
+    @property
+    def pubsub(self) -> PubSub:
+        """Where its channels subscribe and broadcast."""
+
+    def push(self, data: bytes, key: Hashable | None = None) -> None:
+        """Send a WebSocket frame; a newer one with the same key may take the place of a waiting
+        one (`CoalesceByKey`).
+        """
+
+    def started(self, key: int, channel: Pid) -> None:
+        """The channel's process is there."""
+
+    def joined(self, key: int, response: Any) -> None:
+        """The join was accepted."""
+
+    def refused(self, key: int, response: Any) -> None:
+        """The join was refused."""
+
+    def closing(self, key: int) -> None:
+        """The channel stops in order, and may still push from `terminate`."""
+
+
+@attrs.frozen
+class JoinRequest:
+    """What a channel process is started with."""
+
+    transport: Transport
+    key: int
+    topic: str
+    join_ref: Ref
+    payload: Any = attrs.field(repr=False)  # it may carry a password, and supervisors log it
+    assigns: dict[str, Any] = attrs.field(repr=False)
+    log_filter: ParameterFilter = DEFAULT_FILTER
