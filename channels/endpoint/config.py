@@ -72,6 +72,7 @@ class EndpointConfig:
     """The options of an `Endpoint`; its docstring says what they mean."""
 
     mounts: PathTable[MountPoint]  # by path of the WebSocket
+    longpolls: PathTable[MountPoint]  # by path of the long poll
     host: str
     port: int
     tls: TLS | None
@@ -89,6 +90,7 @@ def configure(
     tls: TLS | ssl.SSLContext | None,
     static: str | os.PathLike[str] | StaticFiles | None,
     check_origin: OriginOption,
+    public_host: str | None,
     serializers: Serializers = DEFAULT_SERIALIZERS,
     engine: str,
     limits: Limits,
@@ -103,9 +105,17 @@ def configure(
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}; expected one of {', '.join(ENGINES)}")
     files = static if static is None or isinstance(static, StaticFiles) else StaticFiles(static)
-    points = [_mount(path, option, check_origin, serializers) for path, option in sockets.items()]
+    points = [
+        _mount(path, option, check_origin, public_host, serializers)
+        for path, option in sockets.items()
+    ]
     return EndpointConfig(
         mounts=PathTable((point.path + point.mount.suffix, point) for point in points),
+        longpolls=PathTable(
+            (point.path + point.mount.longpoll.suffix, point)
+            for point in points
+            if point.mount.longpoll is not None
+        ),
         host=host,
         port=port,
         tls=TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls,
@@ -117,7 +127,11 @@ def configure(
 
 
 def _mount(
-    path: str, option: Any, check_origin: OriginOption, serializers: Serializers
+    path: str,
+    option: Any,
+    check_origin: OriginOption,
+    public_host: str | None,
+    serializers: Serializers,
 ) -> MountPoint:
     mount = option if isinstance(option, Mount) else None
     socket_class = option if mount is None else mount.socket_class
@@ -132,6 +146,14 @@ def _mount(
         path.rstrip("/"),
         mount,
         router_of(socket_class),
-        CheckOrigin(check_origin if mount.check_origin is None else mount.check_origin),
+        _origin_check(
+            check_origin if mount.check_origin is None else mount.check_origin, public_host
+        ),
         serializers if mount.serializers is None else mount.serializers,
     )
+
+
+def _origin_check(option: OriginOption, public_host: str | None) -> CheckOrigin:
+    if option is True and public_host is None:  # it would let every page in
+        raise ValueError("check_origin=True compares with the public_host, and none is given")
+    return CheckOrigin(option, host=public_host)

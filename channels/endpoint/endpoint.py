@@ -48,7 +48,8 @@ class Endpoint:
     - `pubsub`: where channels subscribe; started by the endpoint unless it already runs.
     - `static`: a folder whose files are served, `index.html` for `/`.
     - `check_origin`: which web pages may connect (`origin.CheckOrigin`); "conn", the default, wants
-      scheme, host and port of the request itself.
+      scheme, host and port of the request itself, True wants the `public_host`, the name by which
+      browsers reach the endpoint.
     - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
     - `limits`: what one connection, and what all from one address may do (`transports.limits`).
     - `drainer`: how clients are sent away when the endpoint stops; None: they are not, each
@@ -67,6 +68,7 @@ class Endpoint:
         pubsub: PubSub | None = None,
         static: str | os.PathLike[str] | StaticFiles | None = None,
         check_origin: OriginOption = "conn",
+        public_host: str | None = None,
         serializers: Serializers = DEFAULT_SERIALIZERS,
         engine: str = DEFAULT_ENGINE,
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
@@ -79,6 +81,7 @@ class Endpoint:
             tls=tls,
             static=static,
             check_origin=check_origin,
+            public_host=public_host,
             serializers=serializers,
             engine=engine,
             limits=limits,

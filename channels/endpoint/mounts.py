@@ -17,12 +17,31 @@ from channels.endpoint.query import percent_decode
 from channels.serializers import Serializers
 from channels.socket import UserSocket
 
-__all__ = ("AUTH_SUBPROTOCOL", "Mount", "PathTable")
+__all__ = ("AUTH_SUBPROTOCOL", "LongPoll", "Mount", "PathTable")
 
 T = TypeVar("T")
 
 AUTH_SUBPROTOCOL = "phoenix"
 """The subprotocol beside which a client sends its token, and which the server agrees to."""
+
+
+@attrs.frozen
+class LongPoll:
+    """How a mount serves clients without WebSockets (Phoenix: `longpoll: [...]`).
+
+    `suffix` is what follows the mount's path; `window` the seconds that a poll may wait for
+    something to say, 0: for ever; `max_body` the bytes of a POST.
+    """
+
+    suffix: str = "/longpoll"
+    window: float = attrs.field(default=10.0, validator=attrs.validators.ge(0))
+    max_body: int = attrs.field(default=8_000_000, validator=attrs.validators.ge(1))
+
+
+def _long_poll(option: bool | LongPoll | None) -> LongPoll | None:  # noqa: FBT001  # an option
+    if option is True:
+        return LongPoll()
+    return option or None
 
 
 @attrs.frozen
@@ -35,6 +54,7 @@ class Mount:
       X-Phoenix-AuthToken) into `ConnectInfo.auth_token`.
     - `subprotocols`: those that the server speaks; the first one that the client offers is agreed
       to, and a client that offers others only is refused.
+    - `longpoll`: also serve clients without WebSockets: True, or a `LongPoll`.
     - `connect_info`: what `ConnectInfo.custom` holds, for every connection.
     - `refuse_after_upgrade`: tell refusals by a close code, unless they say otherwise
       (`ConnectRefused`).
@@ -48,6 +68,7 @@ class Mount:
     subprotocols: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     connect_info: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     refuse_after_upgrade: bool = attrs.field(default=False, kw_only=True)
+    longpoll: LongPoll | None = attrs.field(default=None, converter=_long_poll, kw_only=True)
 
     @subprotocols.validator
     def _check_subprotocols(self, _attribute: object, value: object) -> None:

@@ -88,6 +88,16 @@ async def test_a_page_of_the_endpoints_own_origin_may_connect(node):
             await client.settle()
 
 
+async def test_check_origin_true_compares_with_the_public_host(node):
+    endpoint = endpoint_with(check_origin=True, public_host="chat.example")
+    async with running(endpoint):
+        async with connected(endpoint, headers=[(b"origin", b"https://chat.example")]) as client:
+            await client.settle()
+        with structlog.testing.capture_logs():
+            headers = [(b"origin", str(endpoint.url).encode())]
+            assert await refusal(endpoint, "/socket/websocket?vsn=2.0.0", headers) == 403
+
+
 async def test_there_is_no_websocket_but_at_the_mounted_path(node):
     async with running(endpoint_with()) as endpoint:
         assert await refusal(endpoint, "/other/websocket?vsn=2.0.0") == 404
@@ -267,6 +277,7 @@ def test_what_is_wrong_with_a_configuration_is_said_at_construction(tmp_path):
         (lambda: Endpoint({"socket": Socket}), InvalidMountError, "begin with /"),
         (lambda: Endpoint({}, static=tmp_path / "no"), NotADirectoryError, "missing"),
         (lambda: Endpoint({}, port=70_000), ValueError, "65535"),
+        (lambda: Endpoint({"/s": Socket}, check_origin=True), ValueError, "public_host"),
         (lambda: Endpoint({}, engine="other"), ValueError, "trio-websocket"),
     ):
         with pytest.raises(error, match=words):
