@@ -123,6 +123,7 @@ class Process(Tied):
         "task",
         "timers",
         "trap_exit",
+        "turn",
     )
 
     def __init__(
@@ -147,6 +148,8 @@ class Process(Tied):
         self.mailbox = Mailbox()
         self.deliver: Callable[[Any], None] = self.mailbox.put
         self.trap_exit = trap_exit
+        self.turn = 0
+        """Messages that `receive` gave since this process last let the others run."""
         self.exit_reason: Any = None
         self.dead = False
         self.silent = False

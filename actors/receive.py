@@ -6,6 +6,7 @@ the task of the process itself.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable
 from types import FunctionType
 from typing import Any, TypeAlias
@@ -19,6 +20,10 @@ from actors.process import Process, answer_without_loop, current_process
 from actors.selective import NOTHING, Mark
 
 __all__ = ("Match", "ReceiveTimeoutError", "receive")
+
+
+MESSAGES_PER_TURN = 64
+"""A process that finds its messages waiting yields to the others after this many."""
 
 
 class ReceiveTimeoutError(ActorsError, TimeoutError):
@@ -44,6 +49,17 @@ async def receive(match: Match = None, timeout: float | None = None) -> Any:
         raise RuntimeError(
             f"receive() belongs to the own task of {process.pid!r}, not to its helpers"
         )
+    process.turn += 1
+    if process.turn > MESSAGES_PER_TURN or process.exit_reason is not None:
+        process.turn = 0
+        await trio.lowlevel.checkpoint()
+    queue = process.mailbox.queue
+    if match is None and queue and type(queue) is deque and type(queue[0]) is not System:
+        return queue.popleft()
+    return await _look_and_wait(process, match, timeout)
+
+
+async def _look_and_wait(process: Process, match: Match, timeout: float | None) -> Any:
     timer = None
     if timeout:
         timer = process.node.deadlines.call_later(timeout, process.mailbox.wake)
@@ -57,6 +73,7 @@ async def receive(match: Match = None, timeout: float | None = None) -> Any:
                 raise ReceiveTimeoutError(
                     f"{process.pid!r} received nothing that matches {match!r}"
                 )
+            process.turn = 0
             await process.mailbox.wait()
     finally:
         if timer is not None:

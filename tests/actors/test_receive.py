@@ -9,6 +9,7 @@ import trio
 from actors import (
     Down,
     ReceiveTimeoutError,
+    exit,
     monitor,
     receive,
     register,
@@ -265,3 +266,33 @@ async def test_an_emptied_mailbox_is_a_plain_queue_again(node):
     with trio.move_on_after(0):
         await receive()
     assert node.processes[self_pid()].mailbox.queue is None
+
+
+# -- fairness ------------------------------------------------------------------------------------
+
+
+async def test_a_process_that_finds_its_messages_waiting_lets_others_run(node):
+    turns: list[int] = []
+
+    async def bystander():
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns.append(queued())
+
+    spawn(bystander)
+    send_all(*range(10_000))
+    for _ in range(10_000):
+        await receive()
+    assert len(turns) > 100
+
+
+async def test_a_process_that_always_finds_a_message_can_be_ended(node):
+    async def never_idle():
+        while True:
+            send(self_pid(), "again")
+            await receive()
+
+    pid, ref = spawn_monitor(never_idle)
+    await trio.lowlevel.checkpoint()
+    exit(pid, "enough")
+    assert (await receive(ref)).reason == "enough"
