@@ -168,13 +168,16 @@ def _is_supervisor(process: Process) -> bool:
 
 
 def _book(process: Process) -> Iterator[tuple[Hashable, Pid | None, Restart, bool]]:
-    """The children of a supervisor: id, pid, restart type, and whether it is neither running nor
-    about to be.
+    """The children of a supervisor: id, pid, restart type, and whether nobody will start it again.
+
+    While one child of a group is being retried, those behind it wait for it.
     """
     server = process.server
     if isinstance(server, SupervisorServer):
-        for child in list(server._children):
-            yield child.id, child.pid, child.spec.restart, child.stopped
+        rows = list(server._children)
+        retried = any(child.restarting for child in rows)
+        for child in rows:
+            yield child.id, child.pid, child.spec.restart, child.stopped and not retried
     elif isinstance(server, DynamicSupervisorServer):
         for pid, spec in list(server._running.items()):
             yield spec.id, pid, spec.restart, False

@@ -9,11 +9,15 @@ just that episode, which does exactly the same again.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from typing import Any
 
 import structlog
@@ -70,7 +74,8 @@ async def episode(chance: random.Random, operations: int, done: Counter[str]) ->
         await live(world, operations, done)
         await end(world)
     except BaseException:
-        print("last operations:", *world.trail, sep="\n  ", file=sys.stderr)
+        last = (f"{operation} as {pid!r}" for operation, pid in world.trail)
+        print("last operations:", *last, sep="\n  ", file=sys.stderr)
         raise
 
 
@@ -119,34 +124,54 @@ def run_episode(seed: int, number: int, operations: int, done: Counter[str]) -> 
     assert not reports.unexpected, "unhandled: " + "\n".join(reports.unexpected)
 
 
+def attempt(seed: int, number: int) -> Counter[str] | str:
+    """What was done in one episode, or what went wrong. Runs in an OS process of a pool."""
+    done: Counter[str] = Counter()
+    try:
+        run_episode(seed, number, EPISODE, done)
+    except Exception:
+        return traceback.format_exc()
+    return done
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 if nothing was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--operations", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=None, help="default: a new one each time")
     parser.add_argument("--episode", type=int, default=None, help="only this one, all of it")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="OS processes (default: one per core)"
+    )
     options = parser.parse_args(arguments)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1_000_000)
     episodes = range((options.operations + EPISODE - 1) // EPISODE)
     if options.episode is not None:
         episodes = range(options.episode, options.episode + 1)
+    print(f"seed {seed}: {len(episodes)} episodes of {EPISODE} operations", flush=True)
+    with ProcessPoolExecutor(min(options.jobs, len(episodes))) as pool:
+        try:
+            return report(seed, episodes, pool.map(attempt, repeat(seed), episodes))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def report(seed: int, episodes: range, outcomes: Iterable[Counter[str] | str]) -> int:
+    """Print how it goes; the exit code."""
     done: Counter[str] = Counter()
     began = time.monotonic()
-    print(f"seed {seed}: {len(episodes)} episodes of {EPISODE} operations", flush=True)
-    for number in episodes:
-        try:
-            run_episode(seed, number, EPISODE, done)
-        except Exception:
-            traceback.print_exc()
+    for number, outcome in zip(episodes, outcomes, strict=True):
+        if isinstance(outcome, str):
+            print(outcome, file=sys.stderr)
             print(
-                f"\nbroken; again: python -m tests.chaos --seed {seed} --episode {number}",
+                f"broken; again: python -m tests.chaos --seed {seed} --episode {number}",
                 file=sys.stderr,
             )
             return 1
+        done += outcome
         if (number + 1) % 50 == 0:
             print(f"{done.total():>9} operations, {time.monotonic() - began:.0f} s", flush=True)
-    seconds = time.monotonic() - began
-    print(f"{done.total()} operations in {seconds:.0f} s: nothing was broken")
+    print(f"{done.total()} operations in {time.monotonic() - began:.0f} s: nothing was broken")
     print(", ".join(f"{name} {count}" for name, count in sorted(done.items())))
     return 0
 

@@ -73,21 +73,24 @@ REFUSALS = (ActorsError, SupervisorsError, ProcessExit, NameTakenError)
 # -- choosing ------------------------------------------------------------------------------------
 
 
-def inhabitants(world: World) -> list[Process]:
-    """Everybody who may be told what to do."""
-    return [
-        p
-        for p in world.node.processes.values()
-        if p.alive and p.label in {"Mind", "obey", "obey_trapping"}
-    ]
+INHABITANTS = frozenset({"Mind", "obey", "obey_trapping"})
+
+
+def inhabitant(world: World) -> Process | None:
+    """Somebody who may be told what to do."""
+    everybody = list(world.node.processes.values())
+    for _ in range(8):
+        process = world.chance.choice(everybody)
+        if process.label in INHABITANTS and process.exit_reason is None:
+            return process
+    return None
 
 
 def anyone(world: World) -> Pid:
-    """Somebody, perhaps dead."""
-    pids = list(world.node.processes)[1:]
+    """Somebody, perhaps dead, perhaps main."""
     if world.monitors and world.chance.random() < 0.05:
         return world.chance.choice(world.monitors).watched
-    return world.chance.choice(pids) if pids else world.node.main.pid
+    return world.chance.choice(list(world.node.processes))
 
 
 def somebody(world: World, but: Process) -> Pid | None:
@@ -330,8 +333,9 @@ def administer(world: World, process: Process) -> None:
     )
 
     async def act() -> None:
-        if verb is Supervisor.terminate_child:
-            world.by_hand.add((target.pid, spec.id))
+        if verb is Supervisor.terminate_child and target.server is not None:
+            # Those that were to be started behind a child that is being retried stay away with it, as in OTP.
+            world.by_hand.update((target.pid, child.id) for child in target.server._children)
         await world.ask(f"{verb.__name__} {target.pid!r}", lambda: verb(target.pid, spec.id))
 
     spawn(act)
@@ -411,13 +415,12 @@ _ENDS = (exit_, strike, give_up)
 
 def operate(world: World) -> str:
     """Do one random operation as a random process; its name. What is refused is refused."""
-    people = inhabitants(world)
     crowded = len(world.node.processes) > CROWD and world.chance.random() < 0.5
     operation = world.chance.choice(_ENDS) if crowded else world.chance.choices(_ALL, _WEIGHTS)[0]
-    process = world.chance.choice(people) if people else world.node.main
+    process = inhabitant(world) or world.node.main
     if process is world.node.main:
         operation = start_child if operation not in (spawn_, start_child) else operation
-    world.trail.append(f"{operation.__name__} as {process.pid!r}")
+    world.trail.append((operation.__name__, process.pid))
     token = current.set(process)
     try:
         operation(world, process)

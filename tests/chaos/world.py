@@ -83,7 +83,7 @@ class Watched:
     flushed: bool = False  # too late, and the DOWN was taken out of the mailbox
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)  # it is an argument of every process, and those are reported
 class World:
     """One episode's processes and its book."""
 
@@ -101,7 +101,7 @@ class World:
     )  # supervisors that were told to stop, and did
     by_hand: set[tuple[Pid, Any]] = attrs.field(factory=set)  # children that somebody terminated
     broken: list[str] = attrs.field(factory=list)
-    trail: deque[str] = attrs.field(factory=lambda: deque(maxlen=30))
+    trail: deque[tuple[str, Pid]] = attrs.field(factory=lambda: deque(maxlen=30))
     serial: int = 0
 
     # -- what processes tell the book ------------------------------------------------------------
@@ -157,6 +157,8 @@ class World:
         broken, self.broken = self.broken, []
         assert not broken, "\n".join(broken)
         self.watch.check(stopped_by_hand=self.by_hand)
+        if not self.waiting:
+            self.by_hand = {(pid, id) for pid, id in self.by_hand if _stands_still(pid, id)}
 
     def _is_open(self, entry: Watched) -> bool:
         """Can anything still come of this monitor? Notes what should have come, or should not."""
@@ -187,6 +189,12 @@ class World:
         """Let everything come to rest, and see whether all is well."""
         await settle_down(patience)
         self.check()
+
+
+def _stands_still(supervisor: Pid, id: Any) -> bool:
+    target = supervisor.target
+    child = target.server._children.by_id(id) if isinstance(target, Process) else None
+    return child is not None and child.stopped
 
 
 # -- who lives there -----------------------------------------------------------------------------
@@ -305,7 +313,9 @@ async def plant(world: World) -> None:
         registries = [ChildSpec.of(REGISTRY, id="keys"), ChildSpec.of(TOPICS, id="topics")]
         trees = [random_supervisor(world, 2) for _ in range(3)]
         try:
-            world.root = await Supervisor.start_link([*registries, *trees], max_restarts=30, name="root")
+            world.root = await Supervisor.start_link(
+                [*registries, *trees], max_restarts=30, name="root"
+            )
         except StartError:  # a worker did not start, or the last tree is still ending
             await world.settle(patience=60.0)
 
