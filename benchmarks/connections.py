@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness.contest import Result, hold
-from benchmarks.harness.contestants import FreshService
+from benchmarks.harness.contestants import weighed
 from benchmarks.harness.goals import at_most
 from benchmarks.harness.options import Options
 from benchmarks.harness.units import BYTES
@@ -16,9 +16,10 @@ def ask(options: Options) -> list[Result]:
     return [
         hold(
             "memory of a connection with one joined channel",
-            [FreshService(program, count) for program in programs],
+            [weighed(program, count) for program in programs],
             options,
             figure=BYTES,
+            warm_up=False,
             goals=(at_most(28 * 1024),),
             rounds=3,
         )

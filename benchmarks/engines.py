@@ -6,7 +6,7 @@ Each is compared with a bare echo on the same engine: what is left is the cost o
 from __future__ import annotations
 
 from benchmarks.harness.contest import Result, hold
-from benchmarks.harness.contestants import Figures, FreshService, Service
+from benchmarks.harness.contestants import Figures, Service, weighed
 from benchmarks.harness.lines import Remote
 from benchmarks.harness.options import Options
 from benchmarks.harness.servers import Server
@@ -34,9 +34,10 @@ def ask(options: Options) -> list[Result]:
         ),
         hold(
             "memory of a connection on each engine",
-            [FreshService(program, options.count(1_000)) for program in programs],
+            [weighed(program, options.count(1_000)) for program in programs],
             options,
             figure=BYTES,
+            warm_up=False,
             rounds=2,
         ),
     ]

@@ -16,6 +16,7 @@ def ask(options: Options) -> list[Result]:
             actors("memory", fresh=True, count=options.count(5_000)),
             options,
             figure=BYTES,
+            warm_up=False,
             goals=(at_most(5 * 1024),),
             rounds=3,
         )

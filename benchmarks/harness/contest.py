@@ -77,18 +77,23 @@ def hold(
     others: tuple[Figure, ...] = (),
     goals: Sequence[Goal] = (),
     rounds: int | None = None,
+    warm_up: bool = True,
 ) -> Result:
-    """Open all, sample all in turns, close all; a contestant that fails is reported, not fatal."""
+    """Open all, sample all in turns, close all; a contestant that fails is reported, not fatal.
+
+    Without `warm_up` no round is thrown away: for contestants that start anew for each sample.
+    """
     print(f"{title} ...", file=sys.stderr)
     runners = [_Runner(c) for c in contestants if options.peers or c.role is not Role.PEER]
     try:
         for runner in runners:
             runner.open()
         turns = options.rounds if rounds is None else min(rounds, options.rounds)
-        for turn in range(turns + options.warm_up):
+        thrown_away = options.warm_up if warm_up else 0
+        for turn in range(turns + thrown_away):
             start = turn % len(runners)
             for runner in runners[start:] + runners[:start]:
-                runner.sample(keep=turn >= options.warm_up)
+                runner.sample(keep=turn >= thrown_away)
     finally:
         for runner in runners:
             runner.contestant.close()

@@ -188,10 +188,10 @@ class Service:
 
 @attrs.define(eq=False)
 class FreshService:
-    """Memory of a connection: a fresh server each time, warmed up, weighed without and with."""
+    """A server that is started anew for each sample; `measure` opens what connections it wants."""
 
     program: Program
-    connections: int
+    measure: Measure
 
     @property
     def name(self) -> str:
@@ -202,14 +202,14 @@ class FreshService:
         return self.program.role
 
     def open(self) -> Mapping[str, str]:
-        service = self._service()
+        service = Service(self.program, self.measure, 0)
         try:
             return service.open()
         finally:
             service.close()
 
     def sample(self) -> Figures:
-        service = self._service()
+        service = Service(self.program, self.measure, 0)
         try:
             service.open()
             return service.sample()
@@ -219,13 +219,16 @@ class FreshService:
     def close(self) -> None:
         pass  # nothing outlives a sample
 
-    def _service(self) -> Service:
-        def weigh(server: Server, load: Remote) -> Figures:
-            orders = {"port": server.port, "speaks": self.program.speaks}
-            # The first connections pay for what a server loads lazily.
-            load.request("open", connections=50, **orders)
-            before = server.resident_bytes()
-            load.request("open", connections=self.connections, **orders)
-            return {"bytes": (server.resident_bytes() - before) / self.connections}
 
-        return Service(self.program, weigh, 0)
+def weighed(program: Program, connections: int) -> FreshService:
+    """Memory of a connection: a fresh server, warmed up, weighed without and with connections."""
+
+    def weigh(server: Server, load: Remote) -> Figures:
+        orders = {"port": server.port, "speaks": program.speaks}
+        # The first connections pay for what a server loads lazily.
+        load.request("open", connections=50, **orders)
+        before = server.resident_bytes()
+        load.request("open", connections=connections, **orders)
+        return {"bytes": (server.resident_bytes() - before) / connections}
+
+    return FreshService(program, weigh)

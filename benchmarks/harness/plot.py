@@ -11,15 +11,8 @@ from benchmarks.harness.curves import Curve
 WIDTH, HEIGHT = 800, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 270, 24, 48
 COLOURS = (
-    "#0b6e99",
-    "#d9730d",
-    "#0f7b6c",
-    "#ad1a72",
-    "#6940a5",
-    "#dfab01",
-    "#e03e3e",
-    "#64473a",
-    "#8a8a8a",
+    *("#0b6e99", "#d9730d", "#0f7b6c", "#ad1a72", "#6940a5"),
+    *("#dfab01", "#e03e3e", "#64473a", "#8a8a8a"),
 )
 
 
