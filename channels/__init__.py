@@ -5,7 +5,7 @@ What travels is in messages.py; one connection's protocol, as a pure table, in m
 """
 
 from channels.channel import Channel, SocketRef, reply
-from channels.endpoint import TLS, DrainOptions, Endpoint, Mount
+from channels.endpoint import TLS, DrainOptions, Endpoint, LongPoll, Mount
 from channels.exceptions import (
     ChannelsError,
     ConnectRefused,
@@ -41,6 +41,7 @@ __all__ = (
     "InvalidPayloadError",
     "JoinRefused",
     "Limits",
+    "LongPoll",
     "Message",
     "Mount",
     "NotAcknowledgedError",

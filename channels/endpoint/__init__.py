@@ -2,7 +2,7 @@
 
 from channels.endpoint.config import DrainOptions
 from channels.endpoint.endpoint import Endpoint
-from channels.endpoint.mounts import Mount
+from channels.endpoint.mounts import LongPoll, Mount
 from channels.endpoint.tls import TLS
 
-__all__ = ("TLS", "DrainOptions", "Endpoint", "Mount")
+__all__ = ("TLS", "DrainOptions", "Endpoint", "LongPoll", "Mount")

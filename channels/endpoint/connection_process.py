@@ -20,6 +20,7 @@ from actors.node import current_node
 from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
+from channels.endpoint.longpoll import answer_long_poll
 from channels.endpoint.services import Services
 from channels.endpoint.upgrade import Accepted, Refused, admit
 from channels.socket import PeerData
@@ -188,7 +189,10 @@ class _HttpPhase:
             return text(429, "There are too many requests from your address.")
         found = self._config.mounts.find(request.target)
         if found is None:
-            return await _respond(self._config, request)
+            polled = await answer_long_poll(
+                self._config, self._services, self._http, request, self._peer, secure=self._secure
+            )
+            return polled or await _respond(self._config, request)
         point, variables = found
         return await admit(point, request, variables, self._peer, secure=self._secure)
 

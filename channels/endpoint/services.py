@@ -7,13 +7,17 @@ enters and removes itself.
 
 from __future__ import annotations
 
+import os
+
 import attrs
 import trio
 
 from actors import Pid
 from channels.pubsub import PubSub
+from channels.token import Token
 from channels.transports.connection import Connection
 from channels.transports.limits_addresses import Gatekeeper
+from channels.transports.longpoll_session import LongPollSession
 
 __all__ = ("Services",)
 
@@ -29,6 +33,9 @@ class Services:
     addresses: tuple[tuple[str, int], ...] = ()  # where the listener listens
     listeners: list[trio.SocketListener] = attrs.field(factory=list, repr=False)
     draining: bool = False
+    sessions: dict[str, LongPollSession] = attrs.field(factory=dict, repr=False)  # by their token
+    tokens: Token = attrs.field(factory=lambda: Token(os.urandom(32)), repr=False)
+    """Signs long poll sessions, which live as long as this process at most."""
     # Those past the upgrade; not in the repr, which reports of supervisors contain.
     websockets: dict[Pid, Connection] = attrs.field(factory=dict, repr=False)
 

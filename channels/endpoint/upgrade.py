@@ -26,7 +26,7 @@ from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade
 from channels.transports.websocket.handshake import header_tokens
 
-__all__ = ("Accepted", "Refused", "admit", "identify")
+__all__ = ("Accepted", "Refused", "admit", "identify", "own_origin")
 
 _log = structlog.get_logger("channels")
 
@@ -88,7 +88,7 @@ async def identify(
     transport: str = "websocket",
 ) -> Accepted | Refused | Response:
     """All checks but those of the upgrade itself; `Refused` only for transport "websocket"."""
-    origin, own = request.header("origin"), _own_origin(request, secure=secure)
+    origin, own = request.header("origin"), own_origin(request, secure=secure)
     if not point.check_origin.allows(origin, own):
         _log.error(point.check_origin.explain(origin or ""), peer=str(peer))
         return text(403, "This origin may not connect.")
@@ -209,7 +209,7 @@ def _log_connect(
         )
 
 
-def _own_origin(request: Request, *, secure: bool) -> Origin:
+def own_origin(request: Request, *, secure: bool) -> Origin:
     """Where the request itself went, by its Host header."""
     scheme = "https" if secure else "http"
     host, port = split_host(request.header("host") or "")

@@ -129,6 +129,13 @@ class Backlog:
                 return
             count -= len(frame)
 
+    def take_all(self) -> list[bytes]:
+        """Every frame that waits, oldest first; nothing waits afterwards."""
+        frames = [entry.frame if isinstance(entry, _Special) else entry for entry in self._frames]
+        self.size = 0
+        self._forget_all()
+        return [frame for frame in frames if frame]
+
     def drop_oldest(self) -> int:
         """Gives up the oldest frame that may be; returns its size in bytes, 0 if there is none."""
         frames = self._frames

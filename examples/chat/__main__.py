@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from actors import Pid
-from channels import Endpoint, Limits
+from channels import Endpoint, Limits, Mount
 from examples.chat.room import ChatSocket, DebugChatSocket
 from supervisors import Application
 
@@ -86,7 +86,7 @@ def main() -> None:
     limits = Limits().without_rates() if unlimited else Limits()
     try:
         endpoint = Endpoint(
-            {"/socket": socket},
+            {"/socket": Mount(socket, longpoll=True)},
             host=options.host,
             port=options.port,
             static=options.static,

@@ -1,0 +1,250 @@
+"""Long poll over HTTP: for clients whose way to us lets no WebSocket through (Phoenix:
+`Phoenix.Transports.LongPoll`; protocol reference, section 2).
+
+One URL, `<mount>/longpoll`. Every answer of the protocol is HTTP 200 with the real status in the
+JSON body:
+
+| request | JSON status |
+|---|---|
+| GET without a token, or for a session that is gone | 410 and the token of a new session |
+| the same, and `connect` or the version refuses | 403 |
+| GET | 200 and messages, or 204 when a window has passed or a newer GET has taken over |
+| POST | 200 once every frame is handed on; no handler is waited for, so there is no 408 |
+| POST without a good token, for a session that is gone, or with a frame that ends it | 410 |
+| beyond a limit on rates | 429 |
+| of an origin that may not connect | 403 |
+
+OPTIONS gives the CORS headers. A body that is too large and any other method are HTTP 400.
+Sessions live in this process, so the requests of one client must all reach it. Runs in the process
+of the TCP connection.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+import msgspec
+import structlog
+import trio
+
+from actors import Pid, StartError
+from actors.node import current_node
+from actors.process import current_process
+from channels.endpoint.config import EndpointConfig, MountPoint
+from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
+from channels.endpoint.services import Services
+from channels.endpoint.upgrade import Accepted, identify, own_origin
+from channels.exceptions import MalformedFrameError
+from channels.socket import PeerData
+from channels.token import TokenError
+from channels.transports.limits_addresses import Address
+from channels.transports.longpoll_body import frames_of
+from channels.transports.longpoll_session import LongPollSession, SessionEndedError
+from supervisors import ChildSpec, DynamicSupervisor, MaxChildrenError, Restart
+
+__all__ = ("answer_long_poll",)
+
+_log = structlog.get_logger("channels")
+
+TOKEN_HEADER: Final = "x-phoenix-longpoll-token"  # noqa: S105  # the name of a header
+SALT: Final = "long poll session"
+MAX_AGE: Final = 14 * 86_400.0  # seconds, as Phoenix's
+BODY_TIMEOUT: Final = 30.0  # seconds for the body of a POST to arrive
+SHUTDOWN: Final = 5.0  # seconds that a session has to end when its supervisor stops
+
+_ANY_ORIGIN: Final = ("access-control-allow-origin", "*")
+_JSON: Final = (
+    ("content-type", "application/json; charset=utf-8"),
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    _ANY_ORIGIN,
+)
+
+
+async def answer_long_poll(
+    config: EndpointConfig,
+    services: Services,
+    http: HttpConnection,
+    request: Request,
+    peer: PeerData,
+    *,
+    secure: bool,
+) -> Response | None:
+    """The answer to a request for a long poll; None: its path is not one of them."""
+    found = config.longpolls.find(request.target)
+    if found is None:
+        return None
+    point, variables = found
+    origin = request.header("origin")
+    if not point.check_origin.allows(origin, own_origin(request, secure=secure)):
+        _log.error(point.check_origin.explain(origin or ""), peer=str(peer))
+        return _status(403)
+    match request.method:
+        case "OPTIONS":
+            return _preflight(request)
+        case "POST":
+            return await _post(config, services, http, point, request)
+        case "GET":
+            session, token = _session(services, request)
+            if session is not None:
+                answer = await _poll(session, token)
+                if answer is not None:
+                    return answer
+            if services.draining:
+                return text(503, "The server restarts.", (("retry-after", "1"), _ANY_ORIGIN))
+            accepted = await identify(
+                point, request, variables, peer, secure=secure, transport="longpoll"
+            )
+            if not isinstance(accepted, Accepted):
+                return _refusal(accepted)
+            return await _begin(config, services, accepted)
+    return text(400, "A long poll is a GET, a POST or an OPTIONS request.", (_ANY_ORIGIN,))
+
+
+# -- the three kinds of request ------------------------------------------------------------------
+
+
+async def _poll(session: LongPollSession, token: str) -> Response | None:
+    try:
+        messages = await session.poll()
+    except SessionEndedError:
+        return None
+    return _status(
+        200 if messages else 204, token=token, messages=[message.decode() for message in messages]
+    )
+
+
+async def _post(
+    config: EndpointConfig,
+    services: Services,
+    http: HttpConnection,
+    point: MountPoint,
+    request: Request,
+) -> Response:
+    assert point.mount.longpoll is not None
+    try:
+        body = await http.read_body(max_bytes=point.mount.longpoll.max_body, timeout=BODY_TIMEOUT)
+    except HttpError as error:
+        if error.response.status == 413:
+            services.gatekeeper.note("message_size")
+            raise HttpError(400, "The body is too large.", (_ANY_ORIGIN,)) from error
+        raise
+    session, _ = _session(services, request)
+    if session is None:
+        return _status(410)
+    try:
+        frames = frames_of(body, request.header("content-type"))
+        largest = max((len(data) for _, data in frames), default=0)
+        if 0 < config.limits.max_message_size < largest:
+            services.gatekeeper.note("message_size")
+            words = f"A message may have {config.limits.max_message_size} bytes."
+            return text(400, words, (_ANY_ORIGIN,))
+        limit = session.post(frames, len(body))
+    except MalformedFrameError as error:
+        session.close(error.close_code, error.problem)
+        return _status(410)
+    except SessionEndedError:
+        return _status(410)
+    return _status(200 if limit is None else 429)
+
+
+def _preflight(request: Request) -> Response:
+    wanted = request.header("access-control-request-headers") or ""
+    return Response(
+        200,
+        (
+            _ANY_ORIGIN,
+            ("access-control-allow-headers", wanted),
+            ("access-control-allow-methods", "get, post, options"),
+            ("access-control-max-age", "3600"),
+        ),
+    )
+
+
+# -- sessions ------------------------------------------------------------------------------------
+
+
+def _session(services: Services, request: Request) -> tuple[LongPollSession | None, str]:
+    """The session of the request's token, and the token. The header wins."""
+    token = request.header(TOKEN_HEADER) or request.params.get("token")
+    if not isinstance(token, str):
+        return None, ""
+    try:
+        key = services.tokens.verify(SALT, token, max_age=MAX_AGE)
+    except TokenError:
+        return None, ""
+    return services.sessions.get(key), token
+
+
+async def _begin(config: EndpointConfig, services: Services, accepted: Accepted) -> Response:
+    address = services.gatekeeper.enter(accepted.info.peer.address, trio.current_time())
+    if address is None:
+        return _status(429)
+    key = secrets.token_urlsafe(16)
+    spec = ChildSpec(
+        "long poll",
+        (start_session, (config, services, accepted, address, key)),
+        restart=Restart.TEMPORARY,
+        shutdown=SHUTDOWN,
+    )
+    try:
+        await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
+    except (StartError, MaxChildrenError) as error:
+        _log.error("session refused", problem=str(error))
+        services.gatekeeper.leave(address, trio.current_time())
+        return _status(503)
+    token = services.tokens.sign(SALT, key, max_age=MAX_AGE)
+    return _status(410, token=token, messages=[])
+
+
+async def start_session(
+    config: EndpointConfig, services: Services, accepted: Accepted, address: Address, key: str
+) -> Pid:
+    """The start function of a session's process; runs in the connection supervisor."""
+    parts: list[Any] = []
+    process = current_node().spawn(
+        _serve, (parts,), label="LongPoll", parent=current_process(), link=True, trap_exit=True
+    )
+    assert accepted.point.mount.longpoll is not None
+    session = LongPollSession(
+        process,
+        accepted.socket,
+        accepted.socket_id,
+        str(accepted.info.peer),
+        accepted.point.router.route,
+        window=accepted.point.mount.longpoll.window,
+        serializer=accepted.serializer,
+        pubsub=services.pubsub,
+        channel_supervisor=services.channel_supervisor,
+        limits=config.limits,
+        gatekeeper=services.gatekeeper,
+        address=address,
+    )
+
+    def left() -> None:
+        del services.sessions[key]
+        services.gatekeeper.leave(address, trio.current_time())
+
+    services.sessions[key] = session
+    parts += [session, left]
+    return process.pid
+
+
+async def _serve(parts: list[Any]) -> None:
+    session, left = parts
+    await session.run(left)
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+def _status(status: int, **rest: Any) -> Response:
+    return Response(200, _JSON, msgspec.json.encode({"status": status, **rest}))
+
+
+def _refusal(refusal: object) -> Response:
+    """Whoever is refused hears 403, whatever a WebSocket would hear; a crash is a crash."""
+    if isinstance(refusal, Response) and refusal.status == 500:
+        return Response(500, (*refusal.headers, _ANY_ORIGIN), refusal.body)
+    return _status(403)
