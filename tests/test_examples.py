@@ -42,6 +42,11 @@ def test_an_example_is_shorter_than_40_lines(name):
 def test_the_readmes_first_program_prints_what_it_says():
     program = README.split("```python\n")[1].split("```")[0]
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.stdout == "count: 42\n", done.stderr
