@@ -125,7 +125,7 @@ async def test_a_mount_may_have_all_refusals_told_by_a_close_code(node):
         host, port = endpoint.addresses[0]
         async with await trio.open_tcp_stream(host, port) as stream:  # not an upgrade at all
             await stream.send_all(f"GET {PATH} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-            assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 426 ")
+            assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_refusal_over_http_may_advise_when_to_come_back(node):

@@ -62,17 +62,20 @@ def announces_body(headers: Headers) -> bool:
 
 
 def check_upgrade(request: _Request) -> None:
-    """Raises `BadUpgradeError` unless the request is a good WebSocket upgrade (RFC 6455, 4.2.1)."""
+    """Raises `BadUpgradeError` unless the request is a good WebSocket upgrade (RFC 6455, 4.2.1).
+
+    Always 400, as Phoenix answers, with a text that says what is missing.
+    """
     if request.method != "GET":
         raise BadUpgradeError(
-            405, "A WebSocket upgrade must be a GET request.", (("allow", "GET"),)
+            400, "A WebSocket upgrade must be a GET request.", (("allow", "GET"),)
         )
     if request.http_version != "1.1":
         raise BadUpgradeError(400, "A WebSocket upgrade needs HTTP/1.1.")
     headers = request.headers
     if "websocket" not in map(str.lower, header_tokens(headers, "upgrade")):
         raise BadUpgradeError(
-            426,
+            400,
             "This is a WebSocket: ask for it with `Upgrade: websocket`.",
             (("upgrade", "websocket"), ("connection", "upgrade")),
         )
@@ -80,7 +83,7 @@ def check_upgrade(request: _Request) -> None:
         raise BadUpgradeError(400, "A WebSocket upgrade needs `Connection: Upgrade`.")
     if header_tokens(headers, "sec-websocket-version") != [_VERSION]:
         raise BadUpgradeError(
-            426,
+            400,
             f"Only WebSocket version {_VERSION} is spoken here.",
             (("sec-websocket-version", _VERSION),),
         )

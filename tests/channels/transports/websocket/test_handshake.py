@@ -42,13 +42,13 @@ def test_a_good_upgrade_passes():
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        pytest.param(Request(method="POST"), 405, id="method"),
+        pytest.param(Request(method="POST"), 400, id="method"),
         pytest.param(Request(http_version="1.0"), 400, id="version of HTTP"),
-        pytest.param(Request(but("upgrade")), 426, id="no upgrade"),
-        pytest.param(Request(but("upgrade", "h2c")), 426, id="other upgrade"),
+        pytest.param(Request(but("upgrade")), 400, id="no upgrade"),
+        pytest.param(Request(but("upgrade", "h2c")), 400, id="other upgrade"),
         pytest.param(Request(but("connection", "keep-alive")), 400, id="connection"),
-        pytest.param(Request(but("sec-websocket-version", "8")), 426, id="old version"),
-        pytest.param(Request(but("sec-websocket-version")), 426, id="no version"),
+        pytest.param(Request(but("sec-websocket-version", "8")), 400, id="old version"),
+        pytest.param(Request(but("sec-websocket-version")), 400, id="no version"),
         pytest.param(Request(but("sec-websocket-key")), 400, id="no key"),
         pytest.param(Request(but("sec-websocket-key", KEY, KEY)), 400, id="two keys"),
         pytest.param(Request(but("sec-websocket-key", "c2hvcnQ=")), 400, id="short key"),
