@@ -21,6 +21,7 @@ from channels import (
     UserSocket,
     reply,
 )
+from channels.transports import base
 from tests.channels.phoenix import connected, running
 
 
@@ -286,3 +287,31 @@ async def test_a_push_to_a_channel_that_is_dying_is_answered_or_closed_but_harms
     while (await client.expect())[1] != ref:
         pass
     await client.join("room:1")
+
+
+class Stubborn(Channel):
+    """Does not look at its mailbox while it handles a push, and traps exits by its `terminate`."""
+
+    async def join(self, topic: str, payload: Any) -> Any:
+        return None
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        await trio.sleep_forever()
+
+    async def terminate(self, reason: Any) -> None:
+        raise AssertionError("a killed channel has no last word")
+
+
+async def test_a_channel_that_does_not_end_is_killed_and_its_successor_starts(node, monkeypatch):
+    assert base.CHANNEL_STOP_TIMEOUT == 5.0
+    monkeypatch.setattr(base, "CHANNEL_STOP_TIMEOUT", 0.1)
+    socket = type("S", (UserSocket,), {"channels": {"*": Stubborn}})
+    endpoint = Endpoint({"/socket": socket}, port=0)
+    async with running(endpoint), connected(endpoint) as client:
+        old = await client.join("room:1")
+        [first] = [pid for pid in current_node().processes if pid.label == "Stubborn"]
+        await client.push(old, "room:1", "block")
+        new = await client.join("room:1")
+        assert (await client.expect())[:4] == [old, old, "room:1", "phx_close"]
+        assert not first.is_alive()
+        assert new != old
