@@ -301,6 +301,7 @@ class Process(Tied):
             self.start.child_ended(reason)
         self.node.report_crash(self, reason)
         self.server = self.debug = self.task = self.joiners = None
+        self.deliver = _drop_late  # not a method: the dead go without the cycle collector
 
     def _withdraw_deadlines(self) -> None:
         for timer in list(self.timers or ()):
@@ -419,3 +420,9 @@ def _interrupt_in(error: BaseException) -> BaseException | None:
         found = (_interrupt_in(inner) for inner in error.exceptions)
         return next((inner for inner in found if inner is not None), None)
     return error if isinstance(error, KeyboardInterrupt | SystemExit) else None
+
+
+def _drop_late(message: Any) -> None:
+    """What reaches a process after its end, from whoever still holds it instead of its pid."""
+    if isinstance(message, Call):
+        message.fail_with(NOPROC)
