@@ -11,7 +11,8 @@ JSON body:
 | GET | 200 and messages, or 204 when a window has passed or a newer GET has taken over |
 | POST | 200 once every frame is handed on; no handler is waited for, so there is no 408 |
 | POST without a good token, for a session that is gone, or with a frame that ends it | 410 |
-| beyond a limit on rates | 429 |
+| POST beyond a limit on rates | 429 |
+| GET, but no session can be had | 500, with HTTP 429 (limit of the address), 503 or 500 |
 | of an origin that may not connect | 403 |
 
 OPTIONS gives the CORS headers. A body that is too large and any other method are HTTP 400.
@@ -92,7 +93,7 @@ async def answer_long_poll(
                 if answer is not None:
                     return answer
             if services.draining:
-                return text(503, "The server restarts.", (("retry-after", "1"), _ANY_ORIGIN))
+                return _not_now(503, "the server restarts")
             accepted = await identify(
                 point, request, variables, peer, secure=secure, transport="longpoll"
             )
@@ -180,7 +181,7 @@ def _session(services: Services, request: Request) -> tuple[LongPollSession | No
 async def _begin(config: EndpointConfig, services: Services, accepted: Accepted) -> Response:
     address = services.gatekeeper.enter(accepted.info.peer.address, trio.current_time())
     if address is None:
-        return _status(429)
+        return _not_now(429, "too many connections")
     key = secrets.token_urlsafe(16)
     spec = ChildSpec(
         "long poll",
@@ -193,7 +194,7 @@ async def _begin(config: EndpointConfig, services: Services, accepted: Accepted)
     except (StartError, MaxChildrenError) as error:
         _log.error("session refused", problem=str(error))
         services.gatekeeper.leave(address, trio.current_time())
-        return _status(503)
+        return _not_now(503, "no session could be started")
     token = services.tokens.sign(SALT, key, max_age=MAX_AGE)
     return _status(410, token=token, messages=[])
 
@@ -246,5 +247,13 @@ def _status(status: int, **rest: Any) -> Response:
 def _refusal(refusal: object) -> Response:
     """Whoever is refused hears 403, whatever a WebSocket would hear; a crash is a crash."""
     if isinstance(refusal, Response) and refusal.status == 500:
-        return Response(500, (*refusal.headers, _ANY_ORIGIN), refusal.body)
+        return _not_now(500, "connect crashed")
     return _status(403)
+
+
+def _not_now(status: int, reason: str) -> Response:
+    """No session. Phoenix's client stumbles over a status that it does not know, and comes back
+    after 500.
+    """
+    body = msgspec.json.encode({"status": 500, "reason": reason})
+    return Response(status, (*_JSON, ("retry-after", "1")), body)

@@ -11,6 +11,7 @@ import structlog.testing
 import trio
 
 from channels import (
+    AddressLimits,
     Binary,
     Channel,
     ConnectInfo,
@@ -212,6 +213,17 @@ async def test_a_stopped_endpoint_ends_a_poll_that_waits(node):
         await _until(lambda: next(iter(endpoint._services.sessions.values()))._poll is not None)
         await Supervisor.stop(supervisor)
     assert statuses == [503]
+
+
+async def test_one_address_has_so_many_sessions_and_is_then_told_to_come_back(node):
+    limits = Limits(address=AddressLimits(connections=3))
+    async with running(endpoint_with(limits=limits, window=DEADLINE)) as endpoint:
+        for sessions in (1, 2):  # and a third time for the connection of the request itself
+            await Poller(endpoint).open()
+            await _until(lambda sessions=sessions: endpoint.statistics().connections == sessions)
+        answer = await request(endpoint, "GET", "/socket/longpoll?vsn=2.0.0")
+        assert (answer.status, answer.json["status"]) == (429, 500)
+        assert endpoint.statistics().exceeded == {"connections": 1}
 
 
 # -- who gets in ---------------------------------------------------------------------------------
