@@ -18,7 +18,7 @@ import trio
 
 from actors import NORMAL
 from channels.multiplexer import TopicInfo
-from channels.transports.base import Drain, TransportProcess
+from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
 from channels.transports.limits import Limits
 from channels.transports.outbox import Outbox
@@ -131,16 +131,24 @@ class Connection(TransportProcess):
             while True:
                 self._take_all(await engine.receive())
         except ConnectionClosed as closed:
-            end = closed
+            end = closed.with_traceback(None)  # which would hold this frame, which holds it
         finally:
             self._stop_timers()
             self.forget_channels()
             self._log_end(end)
-            assert self._outbox is not None
+            outbox = self._detach()
             # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
-            await self._outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
+            await outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
                 LINGER_TIMEOUT, lingering=not end.clean
             )
+
+    def _detach(self) -> Outbox:
+        """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
+        outbox, self._outbox = self._outbox, None
+        assert outbox is not None
+        self.push = drop
+        self._engine = self._idle_timer = self._close_timer = None
+        return outbox
 
     def _begin(self) -> Engine:
         if self._engine is None:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import trio
 
 from channels.transports.backlog import Disconnect, OverflowPolicy
-from channels.transports.sockets import linger
+from channels.transports.sockets import linger, linger_encrypted
 from channels.transports.writer import DEFAULT_LIMIT, OutboxStatistics, Spawn, Writer
 
 __all__ = ("DEFAULT_LIMIT", "Outbox", "OutboxStatistics", "Spawn")
@@ -161,6 +161,8 @@ class Outbox(Writer, trio.abc.Stream):
         if self._broken is not None:
             return
         if self._stream is not None:
+            if lingering:
+                await linger_encrypted(self._stream)
             await self._stream.aclose()
             return
         assert self._socket is not None

@@ -5,7 +5,7 @@ import socket
 
 import trio
 
-__all__ = ("linger", "take_over")
+__all__ = ("linger", "linger_encrypted", "take_over")
 
 _DISCARD_SIZE = 64 * 1024
 
@@ -38,3 +38,17 @@ async def linger(sock: socket.socket) -> None:
             with contextlib.suppress(BlockingIOError):
                 if not sock.recv(_DISCARD_SIZE):
                     return
+
+
+async def linger_encrypted(stream: trio.abc.Stream) -> None:
+    """`linger` on the socket under a TLS stream; does nothing for streams of another kind."""
+    if not isinstance(stream, trio.SSLStream):
+        return
+    plain = stream.transport_stream
+    if isinstance(plain, trio.SocketStream):
+        with contextlib.suppress(
+            trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError
+        ):
+            await plain.send_eof()
+            while await plain.receive_some(_DISCARD_SIZE):
+                pass
