@@ -18,6 +18,7 @@ import h11
 import trio
 
 from channels.endpoint.query import Params, decode_query, percent_decode
+from channels.transports.sockets import linger_encrypted
 from channels.transports.websocket.handshake import announces_body
 
 __all__ = ("Body", "HttpConnection", "HttpError", "Request", "Response", "text")
@@ -185,6 +186,7 @@ class HttpConnection:
                     while await self._stream.receive_some(_CHUNK):
                         pass
                 else:
+                    await linger_encrypted(self._stream)
                     await self._stream.aclose()
         finally:
             await trio.aclose_forcefully(self._stream)

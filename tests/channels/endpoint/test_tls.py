@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
+import trio_websocket
 import trustme
 
-from channels import TLS, Channel, Endpoint, Reply, UserSocket
-from tests.channels.phoenix import connected, running
+from channels import TLS, Channel, Endpoint, Limits, Reply, UserSocket
+from tests.channels.phoenix import Client, connected, running
 
 
 class Room(Channel):
@@ -106,6 +107,33 @@ async def test_a_wss_client_is_told_the_close_code(node, files):
     ):
         await client.websocket.send_message("garbage")
         assert (await client.expect_close())[0] == 1011
+
+
+async def test_a_wss_client_that_still_sends_is_told_the_close_code(node, files):
+    endpoint = endpoint_with(files.tls(), limits=Limits(max_message_size=100))
+    async with (
+        running(endpoint),
+        connected(endpoint, tls=files.client()) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(send_and_forget, client, "x" * 3_000_000)
+        assert (await client.expect_close())[0] == 1009
+        nursery.cancel_scope.cancel()
+
+
+async def send_and_forget(client: Client, text: str) -> None:
+    with contextlib.suppress(trio_websocket.ConnectionClosed):
+        await client.websocket.send_message(text)
+
+
+async def test_an_https_client_that_still_sends_reads_the_refusal(node, files):
+    async with (
+        running(endpoint_with(files.tls())) as endpoint,
+        await shake_hands(endpoint, files.client()) as stream,
+    ):
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(b"GET / HTTP/1.1\r\nx: " + b"x" * 200_000)
+        assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_check_origin_conn_knows_that_the_page_is_https(node, files):
