@@ -119,6 +119,9 @@ fuzz-guided:  ## Coverage-guided fuzzing of the pure rooms, a nightly target (SE
 	    .venv-fuzz/bin/python -m tests.fuzz.guided $$target --seconds $(or $(SECONDS),60) || exit 1; \
 	done
 
+chaos: $(STAMP)  ## A million random operations on supervision trees (ARGS="--operations 10000 --seed 1")
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
 clean:  ## Remove environments, caches and reports
 	rm -rf .venv .venv-* $(NPM)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    .import_linter_cache .coverage .coverage.* htmlcov build dist artifacts .cache

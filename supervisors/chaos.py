@@ -10,6 +10,7 @@
 The promises, looked up in the books from outside, without asking anybody:
 
 - no server outlives a parent that was a supervisor, so none is started by one that has stopped;
+- a supervisor knows every server that it has started;
 - a child that is specified as running does run, or is about to be restarted; a permanent one is
   back, or its supervisor is gone;
 - a name is free before anybody hears of its holder's end;
@@ -29,7 +30,7 @@ from typing import Any
 
 import trio
 
-from actors import KILL, SHUTDOWN, Node, Pid, whereis
+from actors import KILL, SHUTDOWN, Node, Pid, telemetry, whereis
 from actors.kernel import Destination
 from actors.process import Process
 from actors.testing import wait_settled
@@ -108,18 +109,22 @@ def processes_below(supervisor: Pid) -> Iterator[Process]:
 
 
 class Watch:
-    """Looks whether the promises hold, for all supervisors of a node."""
+    """Looks whether the promises hold, for all supervisors of the current node, from now on."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._broken: list[str] = []
         self._ended: set[Pid] = set()
-        self._supervisors: set[Pid] = set()  # that were seen at work
+        self._living: dict[Pid, Process] = dict(node.processes)
+        self._ended_supervisors: set[Pid] = set()
         node.on_exit(self._hear_of_end)
+        self._id = f"supervisors.chaos.Watch {id(self):x}"
+        telemetry.attach(self._id, "process.started", self._hear_of_start)
 
     def close(self) -> None:
         """Look no longer."""
         self._node.remove_exit_listener(self._hear_of_end)
+        telemetry.detach(self._id)
 
     def check(self, *, stopped_by_hand: AbstractSet[tuple[Pid, Hashable]] = frozenset()) -> None:
         """Raises `InvariantError` if a promise does not hold now.
@@ -129,7 +134,6 @@ class Watch:
         are permanent.
         """
         broken, self._broken = self._broken, []
-        self._supervisors.update(p.pid for p in self._node.processes.values() if _is_supervisor(p))
         for process in list(self._node.processes.values()):
             broken.extend(self._about(process, stopped_by_hand))
         if broken:
@@ -141,19 +145,28 @@ class Watch:
                 yield f"{call!r} waits at {process.pid!r}, but its caller has ended"
         if not (process.has_loop and _is_at_rest(process)):
             return
-        parent = process.parent
-        if parent in self._supervisors and not isinstance(parent.target, Process):
-            yield f"{process.pid!r} outlives its supervisor {parent!r}"
+        if process.parent in self._ended_supervisors:
+            yield f"{process.pid!r} outlives its supervisor {process.parent!r}"
+        elif _is_forgotten(process):
+            yield f"{process.pid!r} is in no book of its supervisor {process.parent!r}"
         for id, pid, restart, gone in _book(process):
             if pid is not None and not isinstance(pid.target, Process):
                 yield f"{process.pid!r} believes that its child {id!r}, {pid!r}, runs"
             if gone and restart is Restart.PERMANENT and (process.pid, id) not in by_hand:
                 yield f"{process.pid!r} has not restarted its permanent child {id!r}"
 
+    def _hear_of_start(self, _event: str, _measured: Any, told: Any, _config: Any) -> None:
+        pid: Pid = told["pid"]
+        if isinstance(pid.target, Process):
+            self._living[pid] = pid.target
+
     def _hear_of_end(self, pid: Pid) -> None:
         if pid in self._ended:
             self._broken.append(f"{pid!r} ended twice")
         self._ended.add(pid)
+        process = self._living.pop(pid, None)
+        if process is not None and _is_supervisor(process):
+            self._ended_supervisors.add(pid)
         for name, holder in self._node.names.items():
             if holder is pid:
                 self._broken.append(f"{pid!r} ended and is still {name!r}")
@@ -161,6 +174,15 @@ class Watch:
 
 def _is_at_rest(process: Process) -> bool:
     return process.alive and process.mailbox.reader is not None and not process.mailbox.queue
+
+
+def _is_forgotten(process: Process) -> bool:
+    """Is it linked to a supervisor that started it, has no work in hand, and does not know it?"""
+    parent = process.parent.target
+    if not isinstance(parent, Process) or not _is_supervisor(parent) or not _is_at_rest(parent):
+        return False
+    linked = process.pid in (parent.links or ())
+    return linked and all(pid is not process.pid for _, pid, _, _ in _book(parent))
 
 
 def _is_supervisor(process: Process) -> bool:

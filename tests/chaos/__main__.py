@@ -27,8 +27,10 @@ from actors import KILL, SHUTDOWN, current_node
 from actors.gen_server import UndefinedCallbackError
 from actors.testing import run_deterministic, wait_settled
 from supervisors.chaos import Watch
-from tests.chaos.operations import operate
+from tests.chaos.operations import OPERATIONS, operate
 from tests.chaos.world import LONGEST, Boom, World, plant
+
+__all__ = ("OPERATIONS", "Boom", "Reports", "World", "main", "operate", "report", "run_episode")
 
 EPISODE = 2_000  # operations
 EPISODES_PER_SEED = 1_000_000  # so that no two runs share an episode

@@ -206,7 +206,7 @@ def send_by_name(world: World, process: Process) -> None:
 
 
 def exit_(world: World, process: Process) -> None:
-    pid = anyone(world)
+    pid = process.parent if world.chance.random() < 0.1 else anyone(world)
     if pid is not world.node.main.pid:
         pid.exit(world.chance.choice(REASONS))
 

@@ -94,10 +94,18 @@ async def test_the_watch_sees_a_server_that_outlives_its_supervisor(node: Node):
     watch = Watch(node)
     child = await Idle.start()
     app = await tree()
-    watch.check()
     process(child).parent = app
     await app.stop()
     with pytest.raises(InvariantError, match="outlives its supervisor"):
+        watch.check()
+
+
+async def test_the_watch_sees_a_server_that_its_supervisor_has_forgotten(node: Node):
+    app = await tree()
+    watch = Watch(node)
+    book = process(app).server._children
+    book.set_stopped(book.by_id(Idle))
+    with pytest.raises(InvariantError, match="is in no book of its supervisor"):
         watch.check()
 
 
