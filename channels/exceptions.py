@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from actors.exceptions import ActorsError
+from channels.close_reason import close_reason
 
 __all__ = (
     "ChannelsError",
@@ -31,7 +30,6 @@ __all__ = (
 _ECHO: Final = 80  # characters: a log line must not carry a stranger's ten-megabyte frame
 TRY_AGAIN_LATER: Final = 1013  # registered with IANA, as the codes of RFC 6455 are
 REFUSED: Final = 4003
-_REASON_LIMIT: Final = 123  # bytes of a close frame's reason (RFC 6455, 5.5.1)
 _SHOWN: Final = 120  # characters of names and values of our own side
 
 
@@ -187,13 +185,7 @@ class ConnectRefused(ChannelsError):
     @property
     def close_reason(self) -> str:
         """The JSON object for a close frame; the words of the reason give way to its limit."""
-        words = str(self.reason)[:_REASON_LIMIT]
-        advice = {} if self.retry_after is None else {"retry_after": self.retry_after}
-        while True:
-            encoded = msgspec.json.encode({"reason": words, **advice})
-            if len(encoded) <= _REASON_LIMIT or not words:
-                return encoded.decode()
-            words = words[:-1]
+        return close_reason(str(self.reason), self.retry_after)
 
 
 class NotAcknowledgedError(ChannelsError, TimeoutError):

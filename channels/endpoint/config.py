@@ -43,12 +43,15 @@ class DrainOptions:
     """How clients are sent away when the endpoint stops (Phoenix: `drainer`).
 
     `batch_size` connections at a time, `batch_interval` seconds between two batches, so that they
-    do not all come back at once elsewhere; `shutdown` is the seconds that all of it may take.
+    do not all come back at once elsewhere; `shutdown` is the seconds that all of it may take. With
+    `retry_within` each client is advised to come back after a time of its own, by chance, of at
+    most so many seconds (docs/protocol-extensions.md); 0: no advice.
     """
 
     batch_size: int = attrs.field(default=10_000, validator=attrs.validators.ge(1))
     batch_interval: float = attrs.field(default=2.0, validator=attrs.validators.ge(0))
     shutdown: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+    retry_within: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
 
 
 @attrs.frozen

@@ -5,6 +5,7 @@ without one).
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import structlog
@@ -59,4 +60,8 @@ class Drainer(GenServer):
                 batches=len(batches),
             )
             for pid in batch:
-                pid.send(Drain())
+                pid.send(Drain(self._advice()))
+
+    def _advice(self) -> float | None:
+        within = self._options.retry_within
+        return round(random.uniform(0, within), 1) if within else None  # noqa: S311  # spreads load

@@ -38,7 +38,9 @@ class TLS:
     - `context`: an `ssl.SSLContext` that is used as it is, in place of all others; it is not
       reloaded.
 
-    The files are read at construction. Raises OSError, `ssl.SSLError`, ValueError.
+    The files are read at construction. Where a program runs several endpoints with TLS, SIGHUP
+    reaches the one that was started last; the others are told by `Endpoint.reload_certificate`.
+    Raises OSError, `ssl.SSLError`, ValueError.
     """
 
     def __init__(

@@ -18,12 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import structlog
 import trio
 
 from actors import KILL, Down, Exit, Pid, Shutdown, is_orderly
 from actors.process import Process
 from channels.channel import JoinRequest
+from channels.close_reason import close_reason
 from channels.effects import Effect, Forward, Join, Leave, Refresh, Send, SendReply, StopChannel
 from channels.exceptions import MalformedFrameError
 from channels.messages import Broadcast, Message, Opcode
@@ -47,8 +49,13 @@ CHANNEL_STOP_TIMEOUT = 5.0
 """Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
 
 
+@attrs.frozen
 class Drain:
-    """The message that asks a transport to send its client elsewhere (1012)."""
+    """The message that asks a transport to send its client elsewhere (1012), and to advise it to
+    come back after so many seconds.
+    """
+
+    retry_after: float | None = None
 
 
 class TransportProcess:
@@ -262,6 +269,9 @@ class TransportProcess:
                     self._carry_out_all(self._multiplexer.exited(key, crashed=crashed))
             case Broadcast(event="disconnect"):
                 self.close(CloseCode.GOING_AWAY, "disconnected by the server")
+            case Drain(retry_after) if retry_after is not None:
+                reason = close_reason("the server restarts", retry_after)
+                self.close(CloseCode.SERVICE_RESTART, reason)
             case Drain() | Exit():
                 self.close(CloseCode.SERVICE_RESTART, "the server restarts")
             case _:

@@ -9,7 +9,7 @@ import structlog.testing
 import trio
 import trio.testing
 
-from actors import Crash, Shutdown, Stop, current_node, spawn
+from actors import Crash, Shutdown, Stop, current_node, introspection, spawn
 from channels import (
     Binary,
     Channel,
@@ -163,6 +163,13 @@ async def test_a_channel_is_called_and_cast_to_like_any_server(client):
     assert await pid.call("question") == ("question", "room:1")
     pid.cast({"n": 1})
     assert await client.expect() == [join_ref, None, "room:1", "cast", {"n": 1}]
+
+
+async def test_topic_join_ref_and_assigns_of_a_channel_can_be_looked_at_from_outside(client):
+    join_ref = await client.join("room:1")
+    state = await introspection.get_state(channel())
+    assert (state["topic"], state["join_ref"]) == ("room:1", join_ref)
+    assert state["assigns"].keys() == {"endpoint", "refs"}
 
 
 async def test_handle_info_may_push_and_stop(client):

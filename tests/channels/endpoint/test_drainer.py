@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -67,6 +68,27 @@ async def test_clients_are_sent_away_in_batches_with_a_pause_between_them(node):
         (2, 3, 2, 5),
         (3, 3, 1, 5),
     ]
+
+
+async def test_clients_may_be_advised_when_to_come_back_each_at_a_time_of_its_own(node):
+    endpoint, supervisor = await start(drainer=DrainOptions(retry_within=1000))
+    advised: list[float] = []
+
+    async def expect_advice(client: Client) -> None:
+        code, reason = await client.expect_close()
+        assert code == 1012
+        advice = json.loads(reason)
+        assert advice["reason"] == "the server restarts"
+        advised.append(advice["retry_after"])
+
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(endpoint)) for _ in range(5)]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(expect_advice, client)
+            await Supervisor.stop(supervisor)
+    assert len(set(advised)) > 1
+    assert all(0 <= seconds <= 1000 for seconds in advised)
 
 
 async def test_while_it_drains_nobody_new_is_let_in(node):
@@ -135,7 +157,9 @@ async def test_without_a_drainer_each_connection_ends_with_its_supervisor(node):
     assert "draining" not in [entry["event"] for entry in logs]
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_interval": -1}, {"shutdown": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"batch_interval": -1}, {"shutdown": -1}, {"retry_within": -1}]
+)
 def test_what_is_wrong_with_the_options_is_said_at_once(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DrainOptions(**wrong)
