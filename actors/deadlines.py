@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import trio
+from trio import current_time
 
 from actors import reports
 
@@ -50,7 +51,7 @@ class Timer:
 
     def remaining(self) -> float | None:
         """Seconds left, or None when it has fired or was cancelled."""
-        return max(0.0, self.deadline - trio.current_time()) if self.active else None
+        return max(0.0, self.deadline - current_time()) if self.active else None
 
     def cancel(self) -> float | None:
         """Do not fire. Seconds that were left, or None if it fired or was cancelled before."""
@@ -83,7 +84,7 @@ class Deadlines:
                 self._add_to_heap(entry, seconds)
                 return
             fifo = self._fifos[seconds] = OrderedDict()
-        deadline = trio.current_time() + seconds
+        deadline = current_time() + seconds
         fifo[entry] = deadline
         entry.deadlines = fifo
         if deadline < self._next:
@@ -91,7 +92,7 @@ class Deadlines:
 
     def call_later(self, seconds: float, callback: Any) -> Timer:
         """Call the synchronous `callback()` in `seconds`; it must not raise."""
-        return self.call_at(trio.current_time() + seconds, callback)
+        return self.call_at(current_time() + seconds, callback)
 
     def call_at(self, deadline: float, callback: Any) -> Timer:
         """Call the synchronous `callback()` at `deadline` of Trio's clock; it must not raise."""
@@ -115,7 +116,7 @@ class Deadlines:
             self._next = self._earliest()
             with trio.CancelScope(deadline=self._next) as self._sleep:
                 await trio.sleep_forever()
-            self._expire_due(trio.current_time())
+            self._expire_due(current_time())
 
     def _wake_at(self, deadline: float) -> None:
         self._next = deadline

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, NoReturn, Self
 import trio
 
 from actors import reports
+from actors.bounded import Bounded
 from actors.calls import Call
 from actors.kernel import Name, call, cast, stop
 from actors.pid import MonitorRef, Pid
@@ -119,31 +120,53 @@ class GenServer:
 
     @classmethod
     async def start_link(
-        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
     ) -> Pid:
         """Start a server linked to the calling process; returns when `init` has.
 
         `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init`
-        may take. Raises `StartError(reason)`, `AlreadyStartedError(pid)`, `StartIgnoredError`. A
-        caller that does not trap exits dies with a server that crashes, during its start too (G5).
+        may take; `mailbox` bounds what may wait (`bounded`). Raises `StartError(reason)`,
+        `AlreadyStartedError(pid)`, `StartIgnoredError`. A caller that does not trap exits dies with
+        a server that crashes, during its start too (G5).
         """
-        return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=True)
+        return await start_server(
+            cls, args, kwargs, name=name, timeout=timeout, link=True, mailbox=mailbox
+        )
 
     @classmethod
     async def start(
-        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
     ) -> Pid:
         """`start_link` without the link."""
-        return await start_server(cls, args, kwargs, name=name, timeout=timeout, link=False)
+        return await start_server(
+            cls, args, kwargs, name=name, timeout=timeout, link=False, mailbox=mailbox
+        )
 
     @classmethod
     async def start_monitor(
-        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
     ) -> tuple[Pid, MonitorRef]:
         """`start`, watched by the calling process from its first step; a failed start leaves no
         `Down` (OTP: `gen_server:start_monitor/3`).
         """
-        return await start_monitored_server(cls, args, kwargs, name=name, timeout=timeout)
+        return await start_monitored_server(
+            cls, args, kwargs, name=name, timeout=timeout, mailbox=mailbox
+        )
 
     async def enter_loop(self, *, name: str | None = None, then: Action | None = None) -> NoReturn:
         """Turn the calling process into this server, without `init` (OTP: `enter_loop`, G6).

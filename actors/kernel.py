@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
+from actors.bounded import Bounded
 from actors.calls import Call
 from actors.exceptions import NoProcessError
 from actors.exits import NOPROC, NORMAL
@@ -145,23 +146,37 @@ def set_label(label: str) -> None:
 # -- others --------------------------------------------------------------------------------------
 
 
-def spawn(function: Callable[..., Awaitable[Any]], *args: Any, label: str | None = None) -> Pid:
-    """Start a process that runs `await function(*args)` and ends `NORMAL` when that returns."""
-    return _spawn(function, args, label, link=False).pid
+def spawn(
+    function: Callable[..., Awaitable[Any]],
+    *args: Any,
+    label: str | None = None,
+    mailbox: Bounded | None = None,
+) -> Pid:
+    """Start a process that runs `await function(*args)` and ends `NORMAL` when that returns.
+
+    `label` names it in reports; `mailbox` bounds it (`bounded`).
+    """
+    return _spawn(function, args, label, mailbox, link=False).pid
 
 
 def spawn_link(
-    function: Callable[..., Awaitable[Any]], *args: Any, label: str | None = None
+    function: Callable[..., Awaitable[Any]],
+    *args: Any,
+    label: str | None = None,
+    mailbox: Bounded | None = None,
 ) -> Pid:
     """`spawn` and `link` in one step."""
-    return _spawn(function, args, label, link=True).pid
+    return _spawn(function, args, label, mailbox, link=True).pid
 
 
 def spawn_monitor(
-    function: Callable[..., Awaitable[Any]], *args: Any, label: str | None = None
+    function: Callable[..., Awaitable[Any]],
+    *args: Any,
+    label: str | None = None,
+    mailbox: Bounded | None = None,
 ) -> tuple[Pid, MonitorRef]:
     """`spawn` and `monitor` in one step."""
-    pid = _spawn(function, args, label, link=False).pid
+    pid = _spawn(function, args, label, mailbox, link=False).pid
     return pid, pid.monitor()
 
 
@@ -226,10 +241,17 @@ def _find(destination: Destination, request: Any) -> Pid:
 
 
 def _spawn(
-    function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], label: str | None, *, link: bool
+    function: Callable[..., Awaitable[Any]],
+    args: tuple[Any, ...],
+    label: str | None,
+    mailbox: Bounded | None,
+    *,
+    link: bool,
 ) -> Process:
     name = label if label is not None else _name_of(function)
-    return current_node().spawn(function, args, label=name, parent=current_process(), link=link)
+    return current_node().spawn(
+        function, args, label=name, parent=current_process(), link=link, mailbox=mailbox
+    )
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -9,13 +9,14 @@ parks, because an empty one costs 600 bytes and most processes are idle most of 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 import attrs
 import trio
 
 from actors.selective import NOTHING, Mark, SelectiveQueue
+from actors.waiter import Waiter
 
 __all__ = ("Mailbox", "MailboxStatistics")
 
@@ -61,6 +62,11 @@ class Mailbox:
             self.reader = None
             trio.lowlevel.reschedule(reader)
 
+    def offer(self, message: Any) -> Waiter | None:
+        """`put` for who can wait: what to wait for. Here there is room always."""
+        self.put(message)
+        return None
+
     def wake(self) -> None:
         """Let the reader's `wait` return although there may be nothing to read (a timer, say)."""
         reader = self.reader
@@ -95,15 +101,16 @@ class Mailbox:
         """The position behind everything that waits now, if this queue can tell positions."""
         return self.queue.mark() if isinstance(self.queue, SelectiveQueue) else None
 
-    async def wait(self) -> None:
-        """Park until something new is put, or `wake` is called.
+    def wait(self) -> Awaitable[None]:
+        """Park until something new is put, or `wake` is called; to be awaited at once.
 
         Only the process's own task may wait, and only when it wants none of what is there.
         """
         if not self.queue:
             self.queue = None
         self.reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abandon)
+        # Not a coroutine of ours around Trio's: every idle process would hold its frame.
+        return trio.lowlevel.wait_task_rescheduled(self._abandon)  # noqa: ASYNC105  # see above
 
     def clear(self) -> list[Any]:
         """Empty the mailbox; what was in it."""

@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from actors import reports
+from actors.bounded import Bounded, bound
 from actors.context import current
 from actors.deadlines import Deadlines
 from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
@@ -94,11 +95,14 @@ class Node:
         parent: Process | None = None,
         link: bool = False,
         trap_exit: bool = False,
+        mailbox: Bounded | None = None,
     ) -> Process:
         """Start a process that runs `main(*args)`; `parent` is linked to it if `link`, in the same
         step.
         """
         process = self._new_process(label, parent, trap_exit=trap_exit)
+        if mailbox is not None:
+            bound(process, mailbox)
         if parent is not None:
             if link:
                 parent.link(process.pid)
@@ -256,6 +260,11 @@ class _Dead:
 
     def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
         """Nor is an exit signal."""
+
+    async def asend(self, message: Any) -> None:
+        """Nor is that."""
+        self.deliver(message)
+        await trio.lowlevel.checkpoint()
 
     async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
         """Calling them is."""

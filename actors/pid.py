@@ -11,6 +11,8 @@ import functools
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+import msgspec
+
 from actors.context import current
 from actors.exceptions import NoNodeError, ProcessExit
 from actors.exits import NORMAL
@@ -66,6 +68,9 @@ class Addressee(Protocol):
 
     def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
         """Take an exit signal."""
+
+    def asend(self, message: Any) -> Coroutine[Any, Any, None]:
+        """Take a message, as soon as there is room."""
 
     def call(
         self, server: Pid, request: Any, timeout: float | None, name: Any
@@ -149,6 +154,12 @@ class Pid:
         """Put `message` into the mailbox, for `handle_info` or `receive`. Never fails. OTP: `!`."""
         self.target.deliver(message)
 
+    def asend(self, message: Any) -> Coroutine[Any, Any, None]:
+        """`send` that waits for room if the mailbox is bounded and blocks (`bounded`), and lets
+        others run in any case.
+        """
+        return self.target.asend(message)
+
     def stop(self, reason: Any = NORMAL, timeout: float | None = None) -> Coroutine[Any, Any, None]:
         """Ask for an orderly end, behind the messages that are queued already, and wait for it.
 
@@ -191,16 +202,10 @@ class Pid:
         return self.target.wait_exited()
 
 
-class Cast:
-    """An asynchronous request for `handle_cast`. Not an attrs class: one is made per cast."""
+class Cast(msgspec.Struct, frozen=True):
+    """An asynchronous request for `handle_cast`. A Struct, because one is made per cast: 40 ns."""
 
-    __slots__ = ("message",)
-
-    def __init__(self, message: Any) -> None:
-        self.message = message
-
-    def __repr__(self) -> str:
-        return f"Cast({self.message!r})"
+    message: Any
 
 
 def _self(verb: str) -> Any:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 import trio
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, wait_task_rescheduled
 
 from actors.calls import Call, ExitWaiter, System
 from actors.context import current
@@ -339,7 +339,22 @@ class Process(Tied):
         if timeout is not None:
             self.node.deadlines.add(call, timeout)
         self.deliver(call)
-        return await call.wait()
+        if not call.done:
+            call.task = current_task()  # what `call.wait()` does, without its frame
+            await wait_task_rescheduled(call.give_up)
+        return call.value if call.error is None else await call.wait()
+
+    async def asend(self, message: Any) -> None:
+        """`Pid.asend` of this process, run by the sender."""
+        waiter = None
+        if self.deliver == self.mailbox.put:
+            waiter = self.mailbox.offer(message)
+        else:  # it handles in place, or has begun to exit
+            self.deliver(message)
+        if waiter is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await waiter.wait()
 
     async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
         """Ask the loop of this process (OTP: `sys`); see `introspection`."""

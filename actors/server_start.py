@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.bounded import Bounded
 from actors.exceptions import AlreadyStartedError
 from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
@@ -24,10 +25,13 @@ async def start_server(
     name: Name | None,
     timeout: float | None,
     link: bool,
+    mailbox: Bounded | None = None,
 ) -> Pid:
     """Start a server and wait until its `init` has returned; `timeout` is in seconds."""
     starter = current_process()
-    process = _spawn_server(starter, server_class, args, kwargs, name=name, link=link)
+    process = _spawn_server(
+        starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=link
+    )
     return await _wait_started(starter, process, timeout)
 
 
@@ -38,10 +42,13 @@ async def start_monitored_server(
     *,
     name: Name | None,
     timeout: float | None,
+    mailbox: Bounded | None = None,
 ) -> tuple[Pid, MonitorRef]:
     """`start_server` that watches it from the first step; a failed start leaves no `Down`."""
     starter = current_process()
-    process = _spawn_server(starter, server_class, args, kwargs, name=name, link=False)
+    process = _spawn_server(
+        starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=False
+    )
     ref = starter.watch(process.pid, process.pid)
     try:
         return await _wait_started(starter, process, timeout), ref
@@ -57,6 +64,7 @@ def _spawn_server(
     kwargs: dict[str, Any],
     *,
     name: Name | None,
+    mailbox: Bounded | None,
     link: bool,
 ) -> Process:
     if name is not None:
@@ -71,6 +79,7 @@ def _spawn_server(
         parent=starter,
         link=link,
         trap_exit=_traps_exits(server_class),
+        mailbox=mailbox,
     )
     server._bind(process)
     if name is not None:

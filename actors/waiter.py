@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 if TYPE_CHECKING:
     from collections import OrderedDict
@@ -22,7 +22,7 @@ class Waiter:
     __slots__ = ("deadlines", "done", "error", "task", "value")
 
     def __init__(self) -> None:
-        self.task: trio.lowlevel.Task | None = None
+        self.task: Task | None = None
         self.deadlines: OrderedDict[Any, float] | None = None
         """The deadline queue in which this record stands."""
         self.done = False
@@ -54,7 +54,7 @@ class Waiter:
         task = self.task
         if task is not None:
             self.task = None
-            trio.lowlevel.reschedule(task)
+            reschedule(task)
 
     def expire(self) -> None:
         """The time limit has passed; the deadline queue has forgotten the record."""
@@ -63,8 +63,8 @@ class Waiter:
     async def wait(self) -> Any:
         """The answer. Raises the error given to `fail`."""
         if not self.done:
-            self.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abandon)
+            self.task = current_task()
+            await wait_task_rescheduled(self.give_up)
         if self.error is not None:
             try:
                 raise self.error
@@ -78,6 +78,7 @@ class Waiter:
         if not self.done:
             self.finish()
 
-    def _abandon(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+    def give_up(self, _raise_cancel: Any) -> Abort:
+        """The waiting task was cancelled (Trio's abort function)."""
         self.abandon()
-        return trio.lowlevel.Abort.SUCCEEDED
+        return Abort.SUCCEEDED
