@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from channels import Binary, ParameterFilter
 
@@ -56,3 +60,26 @@ def test_what_it_is_given_stays_as_it_was():
     given = {"token": "x", "inner": {"password": "y"}}
     discard(given)
     assert given == {"token": "x", "inner": {"password": "y"}}
+
+
+keys = st.sampled_from(["password", "Token", "csrf_token_x", "name", "__proto__", ""]) | st.text()
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
+)
+
+
+def hide(value: Any) -> Any:
+    """The same with a secret in every place where no secret may be shown."""
+    if isinstance(value, dict):
+        words = ("password", "token")
+        return {
+            key: "s3cret" if any(word in key.lower() for word in words) else hide(inner)
+            for key, inner in value.items()
+        }
+    return [hide(item) for item in value] if isinstance(value, list) else value
+
+
+@given(values)
+def test_a_secret_is_found_wherever_it_stands(value):
+    assert "s3cret" not in repr(discard(hide(value)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from channels import Channel, Endpoint, Mount, UserSocket
 from channels.endpoint.mounts import PathTable
@@ -62,6 +64,23 @@ TABLE = PathTable(
 )
 def test_what_serves_a_path(target, found):
     assert TABLE.find(target) == found
+
+
+pieces = st.sampled_from(
+    ["/", "ws", "websocket", "a", "%2F", "%", "%ff", "%c3%a9", "?", "..", ":user"]
+)
+
+
+@given(st.lists(pieces).map("".join) | st.text(max_size=20))
+def test_any_target_is_found_or_not_or_an_error(target):
+    try:
+        found = TABLE.find(target)
+    except ValueError:
+        return
+    if found is not None:
+        entry, variables = found
+        assert all(variables.values())
+        assert len(variables) == {"plain": 0, "exact": 0, "one": 1, "two": 2}[entry]
 
 
 def test_a_segment_that_does_not_decode_is_an_error():
