@@ -7,13 +7,18 @@ from trio.testing import wait_all_tasks_blocked
 from actors.mailbox import Mailbox, MailboxStatistics
 
 
+async def read(mailbox: Mailbox) -> None:
+    """A reader, in the task of its own that `wait` must be called in."""
+    await mailbox.wait()
+
+
 @pytest.fixture
 def mailbox():
     return Mailbox()
 
 
 async def test_a_message_wakes_the_reader(mailbox, nursery):
-    nursery.start_soon(mailbox.wait)
+    nursery.start_soon(read, mailbox)
     await wait_all_tasks_blocked()
     assert mailbox.statistics() == MailboxStatistics(queued=0, reader_waiting=True)
     mailbox.put("x")
@@ -23,7 +28,7 @@ async def test_a_message_wakes_the_reader(mailbox, nursery):
 
 
 async def test_many_messages_wake_the_reader_once(mailbox, nursery):
-    nursery.start_soon(mailbox.wait)
+    nursery.start_soon(read, mailbox)
     await wait_all_tasks_blocked()
     mailbox.put(1)
     mailbox.put(2)
@@ -32,7 +37,7 @@ async def test_many_messages_wake_the_reader_once(mailbox, nursery):
 
 
 async def test_wake_lets_the_reader_go_on_without_a_message(mailbox, nursery):
-    nursery.start_soon(mailbox.wait)
+    nursery.start_soon(read, mailbox)
     await wait_all_tasks_blocked()
     mailbox.wake()
     mailbox.wake()
@@ -50,7 +55,7 @@ async def test_a_reader_that_is_cancelled_is_forgotten(mailbox):
 async def test_an_idle_mailbox_holds_no_queue(mailbox, nursery):
     mailbox.put("x")
     mailbox.take()
-    nursery.start_soon(mailbox.wait)
+    nursery.start_soon(read, mailbox)
     await wait_all_tasks_blocked()
     assert mailbox.queue is None
     mailbox.wake()
