@@ -68,9 +68,11 @@ def run_deterministic(
     """`actors.run` whose tasks take their turns in an order that follows from `seed` alone.
 
     Time is a mock clock that jumps to the next deadline when nothing can run, so an hour of sleep
-    costs nothing. `random` is seeded too and restored afterwards. `options` go to `actors.run`.
-    Raises `DeterminismError` if this release of Trio cannot be seeded.
+    costs nothing. `random` is seeded too and restored afterwards. Deadlocks of calls are detected,
+    unless `node_options` says otherwise. `options` go to `actors.run`. Raises `DeterminismError` if
+    this release of Trio cannot be seeded.
     """
+    options.setdefault("node_options", {"detect_deadlocks": True})
     options.setdefault("clock", trio.testing.MockClock(autojump_threshold=0))
     with seeded_scheduling(seed):
         return run(main, *args, **options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -20,10 +20,13 @@ import trio
 from actors import reports
 from actors.bounded import Bounded, bound
 from actors.context import current
+from actors.dead import Dead
 from actors.deadlines import Deadlines
+from actors.deadlocks import DetectingProcess
 from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
 from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
-from actors.pid import MonitorRef, Pid
+from actors.long_schedule import watch_schedule
+from actors.pid import Pid
 from actors.process import Process, current_process
 from actors.telemetry import Handlers
 
@@ -54,9 +57,16 @@ class Node:
     """The process table and what goes with it. Made by `open_node`."""
 
     def __init__(
-        self, name: str, nursery: trio.Nursery, *, kill_grace: float, shutdown_timeout: float
+        self,
+        name: str,
+        nursery: trio.Nursery,
+        *,
+        kill_grace: float,
+        shutdown_timeout: float,
+        process_class: type[Process] = Process,
     ) -> None:
         self.name = name
+        self._process_class = process_class
         self.kill_grace = kill_grace
         self.deadlines = Deadlines()
         self.processes: dict[Pid, Process] = {}  # in the order in which they started
@@ -68,7 +78,7 @@ class Node:
         self._exit_listeners: list[Callable[[Pid], None]] = []
         self.telemetry: Handlers | None = None
         """Who listens to events; None while nobody does."""
-        self._dead = _Dead(self)
+        self._dead = Dead(self)
         self.interruption: BaseException | None = None
         """`KeyboardInterrupt` or `SystemExit` of a process; raised when the node has ended."""
         # Processes start with the context of the node, not with that of whoever starts them.
@@ -116,7 +126,7 @@ class Node:
 
     def _new_process(self, label: str, parent: Process | None, *, trap_exit: bool) -> Process:
         self._serial += 1
-        process = Process(
+        process = self._process_class(
             self, label, parent, node_name=self.name, serial=self._serial, trap_exit=trap_exit
         )
         self.processes[process.pid] = process
@@ -209,9 +219,10 @@ class Node:
 
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit: dropped, as in OTP (P3)."""
-        self._tell_dead_letter(process.pid, message)
+        self.tell_dead_letter(process.pid, message)
 
-    def _tell_dead_letter(self, pid: Pid | None, message: Any) -> None:
+    def tell_dead_letter(self, pid: Pid | None, message: Any) -> None:
+        """Tell whoever listens; `pid` is None if the process had ended before."""
         if self.telemetry is not None:
             letter = {"pid": pid, "message": message}
             self.telemetry.execute("message.dead_letter", {}, letter)
@@ -245,81 +256,38 @@ class Node:
                 await process.wait_exited()
 
 
-class _Dead:
-    """What the pids of the dead point at: it drops messages and knows nobody."""
-
-    name = None
-    alive = False
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-
-    def deliver(self, message: Any) -> None:
-        """Sending to the dead is not an error (P3)."""
-        self.node._tell_dead_letter(None, message)
-
-    def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
-        """Nor is an exit signal."""
-
-    async def asend(self, message: Any) -> None:
-        """Nor is that."""
-        self.deliver(message)
-        await trio.lowlevel.checkpoint()
-
-    async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
-        """Calling them is."""
-        raise call_error(NOPROC, name, request)
-
-    async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
-        """So is asking their loop."""
-        raise call_error(NOPROC, None, verb)
-
-    async def stop(self, server: Pid, reason: Any, timeout: float | None) -> None:
-        """So is stopping them."""
-        raise call_error(NOPROC, server, ("stop", reason))
-
-    async def wait_exited(self) -> Any:
-        """They have."""
-        return NOPROC
-
-    def link_to(self, other: Pid) -> bool:
-        return False
-
-    def unlink_from(self, other: Pid) -> None:
-        pass
-
-    def add_monitor(self, ref: MonitorRef) -> bool:
-        return False
-
-    def remove_monitor(self, ref: MonitorRef) -> bool:
-        return False
-
-    def remove_own_monitor(self, ref: MonitorRef) -> bool:
-        return False
-
-
 @asynccontextmanager
 async def open_node(
     name: str = "node",
     *,
     kill_grace: float = KILL_GRACE,
     shutdown_timeout: float = SHUTDOWN_TIMEOUT,
+    detect_deadlocks: bool = False,
+    long_schedule: float | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block; the block's code is the node's main process.
 
-    `kill_grace` and `shutdown_timeout` are seconds. Raises `NodeExitedError` when an exit signal
-    ended the main process (a linked process crashed, say).
+    `kill_grace` and `shutdown_timeout` are seconds. For tests and development: `detect_deadlocks`
+    lets a call that would close a circle of waiting calls raise `DeadlockError`, `long_schedule`
+    is the seconds after which a callback that holds the loop is reported. Raises `NodeExitedError`
+    when an exit signal ended the main process (a linked process crashed, say).
     """
     failure: BaseException | None = None
     with trio.CancelScope() as surroundings:
         async with trio.open_nursery() as outer:
             nursery = await outer.start(_hold_nursery_open)
-            node = Node(name, nursery, kill_grace=kill_grace, shutdown_timeout=shutdown_timeout)
+            node = Node(
+                name,
+                nursery,
+                kill_grace=kill_grace,
+                shutdown_timeout=shutdown_timeout,
+                process_class=DetectingProcess if detect_deadlocks else Process,
+            )
             main = node.main
             token = current.set(main)
             nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")  # runs as main
             try:
-                with main.cancel_scope:
+                with watch_schedule(node, long_schedule), main.cancel_scope:
                     yield node
             except BaseException as error:  # noqa: ASYNC103  # raised below, when all have ended
                 failure = error
@@ -359,15 +327,22 @@ async def _hold_nursery_open(task_status: trio.TaskStatus[trio.Nursery]) -> None
             await trio.sleep_forever()
 
 
-def run(main: Callable[..., Awaitable[T]], *args: Any, name: str = "node", **options: Any) -> T:
+def run(
+    main: Callable[..., Awaitable[T]],
+    *args: Any,
+    name: str = "node",
+    node_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> T:
     """Run `main(*args)` as the main process of a node, on Trio, and return its result.
 
-    `options` go to `trio.run` (`clock`, `instruments`, ...). Ctrl-C ends `main` at its next
-    checkpoint, then the node in order, and `KeyboardInterrupt` is raised; a second one hurries.
+    `node_options` go to `open_node`, `options` to `trio.run` (`clock`, `instruments`, ...). Ctrl-C
+    ends `main` at its next checkpoint, then the node in order, and `KeyboardInterrupt` is raised; a
+    second one hurries.
     """
 
     async def in_node() -> T:
-        async with open_node(name):
+        async with open_node(name, **(node_options or {})):
             return await main(*args)
         return cast("T", None)  # main said ProcessExit(NORMAL): there is no result
 

@@ -18,6 +18,7 @@ __all__ = (
     "handler_failed",
     "hook_failed",
     "listener_failed",
+    "long_schedule",
     "process_crashed",
     "server_crashed",
     "task_crashed",
@@ -120,6 +121,13 @@ def unexpected_message(pid: Any, message: Any) -> None:
 def zombie(pid: Any, grace: float, stack: str) -> None:
     """A killed process did not unwind within the grace period and was declared dead."""
     _log.warning("killed process does not end", process=repr(pid), grace=grace, stack=stack)
+
+
+def long_schedule(pid: Any, task: str, seconds: float, stack: str) -> None:
+    """A step of a task holds the loop, and still does."""
+    _log.warning(
+        "long schedule", process=repr(pid), task=task, seconds=round(seconds, 3), stack=stack
+    )
 
 
 def dead_letter(pid: Any, message: Any) -> None:

@@ -17,6 +17,7 @@ exactly. Handlers belong to the node of the calling process and go with it.
 | `message.dead_letter` | | `pid` (None: it had ended before), `message` |
 | `mailbox.overflow` | `capacity` | `pid`, `message` (the one that is lost), `policy` |
 | `call.timeout` | | `caller`, `server`, `request` |
+| `call.deadlock` | | `chain` (pids, from the caller back to it), `request` |
 | `process.long_schedule` | `seconds` | `pid`, `task`, `stack` |
 | `telemetry.handler.failed` | | `id`, `event`, `error` |
 

@@ -3,7 +3,7 @@
     from actors.testing import Probe, assert_down, wait_settled
 
     async def test_a_counter_tells_its_listeners(autojump_clock):
-        async with open_node():
+        async with open_test_node():
             probe = Probe.spawn()
             counter = await Counter.start_link(listener=probe.pid)
             counter.cast("increment")
@@ -16,8 +16,8 @@ real time. What does not hold raises `AssertionError` and shows the mailbox.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 import trio
@@ -30,7 +30,7 @@ from actors.exceptions import ProcessExit
 from actors.exits import NOPROC, NORMAL
 from actors.kernel import demonitor
 from actors.messages import Down
-from actors.node import current_node
+from actors.node import Node, current_node, open_node
 from actors.pid import MonitorRef, Pid, Reference
 from actors.process import Process, current_process
 from actors.receive import ReceiveTimeoutError, receive
@@ -41,6 +41,7 @@ __all__ = (
     "Probe",
     "assert_down",
     "assert_receive",
+    "open_test_node",
     "refute_receive",
     "run_deterministic",
     "seeded_scheduling",
@@ -58,6 +59,19 @@ class _AnyReason:
 
 ANY_REASON: Final = _AnyReason()
 """`assert_down` with whatever reason."""
+
+
+@asynccontextmanager
+async def open_test_node(name: str = "test", **options: Any) -> AsyncIterator[Node]:
+    """`open_node` for tests: calls that would wait for each other raise `DeadlockError` at once,
+    and a process that was killed and did not unwind fails the test. `options` go to `open_node`.
+    """
+    options.setdefault("detect_deadlocks", True)
+    async with open_node(name, **options) as node:
+        yield node
+    zombies = node.statistics().zombies
+    if zombies:
+        raise AssertionError(f"{zombies} killed processes did not unwind; the log says where")
 
 
 async def wait_settled() -> None:
