@@ -23,6 +23,7 @@ from channels import (
     Reply,
     UserSocket,
 )
+from channels.transports import refresh as credentials
 from tests.channels.phoenix import DEADLINE, Client, connected, refusal, running
 
 PATH = "/socket/websocket?vsn=2.0.0"
@@ -211,6 +212,14 @@ async def test_while_credentials_are_looked_at_the_connection_goes_on_and_takes_
         await client.settle()
         answer = await refresh(client, {"token": "good"})
         assert answer == {"status": "error", "response": {"reason": "refresh pending"}}
+
+
+async def test_who_takes_too_long_to_look_at_credentials_is_a_timeout(autojump_clock):
+    with structlog.testing.capture_logs() as logs:
+        outcome = await credentials.refresh(Socket(), {"token": "slow"})
+    assert outcome == credentials.Outcome("error", {"reason": "timeout"})
+    assert trio.current_time() == pytest.approx(credentials.TIMEOUT)
+    assert [entry["event"] for entry in logs] == ["refresh took too long"]
 
 
 async def test_a_socket_without_refresh_answers_as_phoenix_does(node):

@@ -14,6 +14,7 @@ import structlog.testing
 import trio
 import trio_websocket
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from channels import TLS, Channel, Endpoint, Limits, Reply, UserSocket
 from tests.channels.phoenix import Client, connected, running
@@ -252,6 +253,22 @@ async def test_clients_may_be_asked_for_a_certificate(node, files, tmp_path):
                     answer = bytes(await stream.receive_some())
         assert answer == b""
         assert "no TLS handshake" in [entry["event"] for entry in logs]
+
+
+async def test_a_key_may_have_a_password_which_must_be_given(node, files):
+    key = serialization.load_pem_private_key(files.keyfile.read_bytes(), None)
+    files.keyfile.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"open sesame"),
+        )
+    )
+    with pytest.raises(ValueError, match="has a password"):
+        files.tls()
+    endpoint = endpoint_with(files.tls(password="open sesame"))
+    async with running(endpoint), connected(endpoint, tls=files.client()) as client:
+        await client.settle()
 
 
 async def test_a_context_of_ones_own_is_used_as_it_is(node, files):
