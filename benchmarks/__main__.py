@@ -28,6 +28,7 @@ QUESTIONS = (
     "connections",
     "engines",
     "idle",
+    "hostile",
 )
 
 

@@ -53,6 +53,10 @@ class Client:
         """See `measures.echo`."""
         return measures.echo(self._opened(), server, seconds, active)
 
+    def paced(self, server: int, seconds: float, interval: float) -> dict[str, float]:
+        """See `measures.paced`."""
+        return measures.paced(self._opened(), server, seconds, interval)
+
     def idle(self, server: int, seconds: float, heartbeat_every: float) -> dict[str, float]:
         """See `measures.idle`."""
         return measures.idle(self._opened(), server, seconds, heartbeat_every)
@@ -92,6 +96,7 @@ if __name__ == "__main__":
             "fan_out": client.fan_out,
             "echo": client.echo,
             "idle": client.idle,
+            "paced": client.paced,
             "visits": client.visits,
             "gather": client.gather,
             "window": client.window,

@@ -144,6 +144,28 @@ def _wait_for(swarm: Swarm, connection: Connection, answer: bytes) -> None:
                 return
 
 
+def paced(swarm: Swarm, server: int, seconds: float, interval: float) -> Figures:
+    """The first client asks every `interval` seconds, whatever others do to the server meanwhile.
+
+    A question that is due while another one is under way waits for its answer, and its latency
+    counts from when it was due: a server that stands still is not asked fewer questions for it.
+    """
+    connection = next(iter(swarm.connections.values()))
+    frame = masked(swarm.dialect.ask())
+    times: list[int] = []
+    cpu, start = cpu_seconds(server), time.perf_counter_ns()
+    due, end, step = start, start + int(seconds * 1e9), int(interval * 1e9)
+    while due < end:
+        while (left := due - time.perf_counter_ns()) > 0:
+            time.sleep(left / 1e9)
+        connection.socket.send(frame)
+        _wait_for(swarm, connection, b"phx_reply")
+        times.append(time.perf_counter_ns() - due)
+        due += step
+    took = (time.perf_counter_ns() - start) / 1e9
+    return {"cpu_percent": (cpu_seconds(server) - cpu) / took * 100.0, **latencies(times)}
+
+
 def idle(swarm: Swarm, server: int, seconds: float, heartbeat_every: float) -> Figures:
     """Do nothing but each connection's heartbeat every `heartbeat_every` seconds; 0: not even that.
 
