@@ -15,6 +15,7 @@ from actors.exits import Crash
 __all__ = (
     "dead_letter",
     "deadline_failed",
+    "events_lost",
     "handler_failed",
     "hook_failed",
     "listener_failed",
@@ -121,6 +122,11 @@ def unexpected_message(pid: Any, message: Any) -> None:
 def zombie(pid: Any, grace: float, stack: str) -> None:
     """A killed process did not unwind within the grace period and was declared dead."""
     _log.warning("killed process does not end", process=repr(pid), grace=grace, stack=stack)
+
+
+def events_lost(pid: Any, count: int) -> None:
+    """The buffer of a stage was full (GS3)."""
+    _log.warning("events lost: the buffer is full", process=repr(pid), count=count)
 
 
 def long_schedule(pid: Any, task: str, seconds: float, stack: str) -> None:

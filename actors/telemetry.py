@@ -19,6 +19,7 @@ exactly. Handlers belong to the node of the calling process and go with it.
 | `call.timeout` | | `caller`, `server`, `request` |
 | `call.deadlock` | | `chain` (pids, from the caller back to it), `request` |
 | `process.long_schedule` | `seconds` | `pid`, `task`, `stack` |
+| `stage.events_lost` | `count` | `pid` |
 | `telemetry.handler.failed` | | `id`, `event`, `error` |
 
 While nobody listens the node has no table of handlers, and the runtime asks for no more than that.

@@ -1,0 +1,191 @@
+"""Who gets which event of a producer (GenStage: `GenStage.Dispatcher`). Pure.
+
+A dispatcher knows the consumers of one stage and how many events each has asked for. `wanted` is
+how many events it could place now; the stage never asks its own `handle_demand` for more, and keeps
+in its buffer what cannot be placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+__all__ = (
+    "BroadcastDispatcher",
+    "DemandDispatcher",
+    "Dispatcher",
+    "PartitionDispatcher",
+    "Selector",
+)
+
+Selector: TypeAlias = Callable[[Any], bool]
+Placed: TypeAlias = list[tuple[Hashable, list[Any]]]
+"""Consumer by consumer, the events that it gets."""
+
+
+class Dispatcher(Protocol):
+    """What a stage needs of it. Consumers are known by their subscriptions, any hashable value."""
+
+    def subscribe(
+        self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
+    ) -> None:
+        """A consumer comes; it has asked for nothing yet."""
+
+    def cancel(self, consumer: Hashable) -> None:
+        """It goes, with what it had asked for."""
+
+    def ask(self, consumer: Hashable, count: int) -> None:
+        """It can take `count` events more."""
+
+    def wanted(self) -> int:
+        """How many events can be placed now, whatever they are."""
+
+    def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
+        """Place events, in order; who gets which, and what could not be placed."""
+
+
+class DemandDispatcher:
+    """Each event goes to one consumer: to who has asked for most, as many as it asked for."""
+
+    def __init__(self) -> None:
+        self._demand: dict[Hashable, int] = {}
+
+    def subscribe(
+        self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
+    ) -> None:
+        """A consumer comes. It cannot choose: who else would get what it leaves?"""
+        if selector is not None or partition is not None:
+            raise ValueError("DemandDispatcher takes neither selector nor partition")
+        self._demand[consumer] = 0
+
+    def cancel(self, consumer: Hashable) -> None:
+        """It goes."""
+        self._demand.pop(consumer, None)
+
+    def ask(self, consumer: Hashable, count: int) -> None:
+        """It can take more."""
+        self._demand[consumer] += count
+
+    def wanted(self) -> int:
+        """The sum of what all have asked for."""
+        return sum(self._demand.values())
+
+    def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
+        """The largest demand first; among equals, who came first."""
+        placed: Placed = []
+        rest = list(events)
+        by_demand = sorted(self._demand.items(), key=lambda item: -item[1])
+        for consumer, demand in by_demand:
+            if not rest or not demand:
+                break
+            share, rest = rest[:demand], rest[demand:]
+            self._demand[consumer] -= len(share)
+            placed.append((consumer, share))
+        return placed, rest
+
+
+class BroadcastDispatcher:
+    """Each event goes to every consumer whose selector takes it. The slowest governs."""
+
+    def __init__(self) -> None:
+        self._demand: dict[Hashable, int] = {}
+        self._selectors: dict[Hashable, Selector] = {}
+
+    def subscribe(
+        self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
+    ) -> None:
+        """A consumer comes; nobody gets anything until it has asked."""
+        if partition is not None:
+            raise ValueError("BroadcastDispatcher takes a selector, no partition")
+        self._demand[consumer] = 0
+        if selector is not None:
+            self._selectors[consumer] = selector
+
+    def cancel(self, consumer: Hashable) -> None:
+        """It goes; the others may be faster."""
+        self._demand.pop(consumer, None)
+        self._selectors.pop(consumer, None)
+
+    def ask(self, consumer: Hashable, count: int) -> None:
+        """It can take more."""
+        self._demand[consumer] += count
+
+    def wanted(self) -> int:
+        """What every one of them can take."""
+        return min(self._demand.values(), default=0)
+
+    def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
+        """As many as the slowest can take; what its selector leaves out costs nobody."""
+        shares: dict[Hashable, list[Any]] = {consumer: [] for consumer in self._demand}
+        taken = 0
+        while taken < len(events) and self.wanted():
+            event = events[taken]
+            taken += 1
+            for consumer, share in shares.items():
+                selector = self._selectors.get(consumer)
+                if selector is None or selector(event):
+                    share.append(event)
+                    self._demand[consumer] -= 1
+        return [item for item in shares.items() if item[1]], list(events[taken:])
+
+
+class PartitionDispatcher:
+    """Each event goes to the consumers of its partition, `partition_of(event)`; one consumer each.
+
+    An event whose partition is busy, or has nobody yet, holds back those behind it: so partitions
+    stay in step, and what waits is bounded by the stage's buffer. The slowest partition governs.
+    """
+
+    def __init__(
+        self, partitions: Sequence[Hashable], partition_of: Callable[[Any], Hashable]
+    ) -> None:
+        self._partition_of = partition_of
+        self._consumers: dict[Hashable, Hashable | None] = dict.fromkeys(partitions)
+        self._demand: dict[Hashable, int] = {}
+
+    def subscribe(
+        self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
+    ) -> None:
+        """The consumer of `partition` comes."""
+        if selector is not None:
+            raise ValueError("PartitionDispatcher takes a partition, no selector")
+        if partition not in self._consumers:
+            known = ", ".join(map(repr, self._consumers))
+            raise ValueError(f"there is no partition {partition!r}; there are: {known}")
+        if self._consumers[partition] is not None:
+            raise ValueError(f"partition {partition!r} has a consumer already")
+        self._consumers[partition] = consumer
+        self._demand[consumer] = 0
+
+    def cancel(self, consumer: Hashable) -> None:
+        """It goes; its partition waits for the next."""
+        self._demand.pop(consumer, None)
+        for partition, holder in self._consumers.items():
+            if holder == consumer:
+                self._consumers[partition] = None
+
+    def ask(self, consumer: Hashable, count: int) -> None:
+        """It can take more."""
+        self._demand[consumer] += count
+
+    def wanted(self) -> int:
+        """What can be placed even if all of it is for the slowest."""
+        if None in self._consumers.values():
+            return 0
+        return min(self._demand.values(), default=0)
+
+    def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
+        """In order, until one cannot be placed. Raises ValueError for an unknown partition."""
+        shares: dict[Hashable, list[Any]] = {}
+        taken = 0
+        for event in events:
+            partition = self._partition_of(event)
+            if partition not in self._consumers:
+                raise ValueError(f"{event!r} belongs to partition {partition!r}, which is unknown")
+            consumer = self._consumers[partition]
+            if consumer is None or not self._demand[consumer]:
+                break
+            self._demand[consumer] -= 1
+            shares.setdefault(consumer, []).append(event)
+            taken += 1
+        return list(shares.items()), list(events[taken:])

@@ -1,0 +1,366 @@
+"""Stages: processes that pass events on as fast as the slowest of them can (Elixir: `GenStage`).
+
+    class Numbers(Producer):
+        async def init(self):
+            self.next = 0
+
+        async def handle_demand(self, demand):
+            first, self.next = self.next, self.next + demand
+            return range(first, self.next)
+
+    class Printer(Consumer):
+        async def init(self, producer):
+            self.subscribe(producer, max_demand=10)
+
+        async def handle_events(self, events, producer):
+            for event in events:
+                print(event)
+
+A *consumer* asks its *producer* for events, at first for `max_demand`; the producer sends no more
+than that. When all but `min_demand` of them have been handled it asks again, up to `max_demand`. So
+at most `max_demand` events per subscription are under way or waiting (GS2): that is the
+back-pressure which `cast` does not have. A *producer-consumer* stands between and handles events
+only while its own consumers want some.
+
+Who gets which event is the dispatcher's affair (`stage_dispatch`). Events of one subscription come
+in order. A stage is a GenServer with all its callbacks; `emit` sends events from any of them. What
+was on its way to a consumer that dies is lost; with a supervisor over all stages, started producers
+first, `rest_for_one` restarts what stood behind the one that fell (GS5).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from actors import reports, telemetry
+from actors.exits import is_orderly
+from actors.gen_server import GenServer
+from actors.kernel import Destination, demonitor, monitor, whereis
+from actors.messages import Down
+from actors.pid import MonitorRef
+from actors.results import Stop
+from actors.stage_dispatch import DemandDispatcher, Dispatcher, Selector
+from actors.stage_messages import (
+    Ask,
+    Cancel,
+    Cancelled,
+    Events,
+    Produce,
+    Refused,
+    Subscribe,
+    Subscription,
+)
+
+__all__ = ("Cancel", "Consumer", "IterableProducer", "Producer", "ProducerConsumer", "Subscription")
+
+
+class _Stage(GenServer):
+    """What all stages share: their messages are theirs, the rest goes to `handle_info`."""
+
+    def _receive(self, message: Any) -> Awaitable[Any]:
+        own = self._own_message(message)
+        return self.handle_info(message) if own is None else own
+
+    def _own_message(self, message: Any) -> Awaitable[Any] | None:
+        return None
+
+
+# -- producing -----------------------------------------------------------------------------------
+
+
+class _Source(_Stage):
+    """The half of a stage that has consumers."""
+
+    dispatcher: ClassVar[Callable[[], Dispatcher]] = DemandDispatcher
+    """Makes the dispatcher: a class, or a `partial` of one."""
+    buffer_size: ClassVar[int | None] = 10_000
+    """How many events are kept that nobody has asked for yet; the oldest are lost. None: all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dispatch: Dispatcher = type(self).dispatcher()
+        self._buffer: deque[Any] = deque()
+        self._consumers: dict[MonitorRef, Subscription] = {}
+
+    def emit(self, events: Iterable[Any]) -> None:
+        """Send events to who has asked for some; the others wait in the buffer, in order."""
+        waiting = [*self._buffer, *events]
+        placed, rest = self._dispatch.dispatch(waiting)
+        for subscription, share in placed:
+            assert isinstance(subscription, Subscription)
+            self._deliver(subscription, share)
+        self._buffer = deque(rest)
+        self._keep_newest()
+
+    @property
+    def demand(self) -> int:
+        """How many events its consumers could take now, beyond those in the buffer."""
+        return max(0, self._dispatch.wanted() - len(self._buffer))
+
+    @property
+    def buffered(self) -> int:
+        """How many events nobody has asked for."""
+        return len(self._buffer)
+
+    def _deliver(self, subscription: Subscription, events: list[Any]) -> None:
+        subscription.consumer.send(Events(subscription, events))
+
+    def _keep_newest(self) -> None:
+        size = self.buffer_size
+        lost = 0 if size is None else len(self._buffer) - size
+        if lost > 0:
+            for _ in range(lost):
+                self._buffer.popleft()
+            reports.events_lost(self.pid, lost)
+            telemetry.execute("stage.events_lost", {"count": lost}, {"pid": self.pid})
+
+    def _own_message(self, message: Any) -> Awaitable[Any] | None:
+        match message:
+            case Subscribe(subscription):
+                return self._admit(subscription)
+            case Ask(subscription, count):
+                return self._asked_by(subscription, count)
+            case Cancelled(subscription):
+                return self._leave(self._ref_of(subscription))
+            case Down(ref=ref) if ref in self._consumers:
+                return self._leave(ref)
+            case Produce():
+                return self._produce()
+        return super()._own_message(message)
+
+    async def _admit(self, subscription: Subscription) -> None:
+        wishes = {"selector": subscription.selector, "partition": subscription.partition}
+        try:
+            self._dispatch.subscribe(subscription, **wishes)
+        except ValueError as error:
+            subscription.consumer.send(Refused(subscription, error))
+        else:
+            self._consumers[subscription.consumer.monitor()] = subscription
+
+    async def _asked_by(self, subscription: Subscription, count: int) -> None:
+        if self._ref_of(subscription) is None:
+            return  # it has gone meanwhile
+        self._dispatch.ask(subscription, count)
+        if self._buffer:
+            self.emit(())
+        await self._produce()
+
+    async def _leave(self, ref: MonitorRef | None) -> None:
+        if ref is None:
+            return
+        demonitor(ref, flush=True)
+        self._dispatch.cancel(self._consumers.pop(ref))
+        if self._buffer:  # it may have been the slowest
+            self.emit(())
+        await self._produce()
+
+    def _ref_of(self, subscription: Subscription) -> MonitorRef | None:
+        return next((ref for ref, held in self._consumers.items() if held is subscription), None)
+
+    async def _produce(self) -> None:
+        """Meet the demand, as far as that is possible now."""
+
+
+class Producer(_Source):
+    """A stage that has events. Write `handle_demand`; or `emit` them as they come."""
+
+    accumulate_demand: ClassVar[bool] = False
+    """Start without asking `handle_demand`, until `forward_demand`: so that all consumers of a
+    broadcast are there when it begins (GS3).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = 0  # of handle_demand, and not emitted so far
+        self._forwards = not self.accumulate_demand
+
+    async def handle_demand(self, demand: int) -> Iterable[Any] | None:
+        """Return up to `demand` events (more wait in the buffer).
+
+        Fewer are fine: the demand stays, and `emit` serves it later. It is not asked for again, so
+        a producer that has run dry must see to that itself. As it is, it has nothing to say:
+        for producers that only `emit`.
+        """
+
+    def emit(self, events: Iterable[Any]) -> None:
+        """Send events to who has asked for some; the others wait in the buffer, in order."""
+        new = list(events)
+        self._asked = max(0, self._asked - len(new))
+        super().emit(new)
+        if self.demand > self._asked:
+            self.pid.send(Produce())
+
+    def forward_demand(self) -> None:
+        """Ask `handle_demand` from now on, for what has accumulated to begin with."""
+        self._forwards = True
+        self.pid.send(Produce())
+
+    async def _produce(self) -> None:
+        missing = self.demand - self._asked
+        if missing > 0 and self._forwards:
+            self._asked += missing
+            events = await self.handle_demand(missing)
+            if events is not None:
+                self.emit(events)
+
+
+class IterableProducer(Producer):
+    """A producer of what an iterable gives; ends `NORMAL` when that is exhausted and all was sent.
+
+    Consumers that shall outlive it subscribe with `cancel=Cancel.TRANSIENT`.
+    """
+
+    async def init(self, events: Iterable[Any]) -> None:
+        """The iterable is read in steps, in the stage's process: it must not block."""
+        self._events = iter(events)
+        self._exhausted = False
+
+    async def handle_demand(self, demand: int) -> list[Any]:
+        """The next events."""
+        events = [event for _, event in zip(range(demand), self._events, strict=False)]
+        self._exhausted = len(events) < demand
+        return events
+
+    async def handle_info(self, message: Any) -> Any:
+        """The end, behind all events."""
+        if isinstance(message, _Exhausted):
+            return None if self.buffered else Stop()
+        return await super().handle_info(message)
+
+    async def _produce(self) -> None:
+        await super()._produce()
+        if self._exhausted:
+            self.pid.send(_Exhausted())
+
+
+class _Exhausted:
+    """By an IterableProducer to itself."""
+
+
+# -- consuming -----------------------------------------------------------------------------------
+
+
+class _Sink(_Stage):
+    """The half of a stage that has producers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._producers: dict[MonitorRef, Subscription] = {}
+        self._outstanding: dict[Subscription, int] = {}  # asked for and not handled so far
+
+    def subscribe(
+        self,
+        producer: Destination,
+        *,
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        cancel: Cancel | str = Cancel.PERMANENT,
+        selector: Selector | None = None,
+        partition: Any = None,
+    ) -> Subscription:
+        """Take events of `producer`; call it in `init`, or in any callback of this stage.
+
+        `min_demand` is half of `max_demand` if not given; `cancel` says what happens when the
+        producer ends; `selector` and `partition` are for dispatchers that know them.
+        """
+        low = max_demand // 2 if min_demand is None else min_demand
+        subscription = Subscription(
+            self.pid, producer, max_demand, low, Cancel(cancel), selector, partition
+        )
+        self._producers[monitor(producer)] = subscription
+        self._outstanding[subscription] = 0
+        self._send(subscription, Subscribe(subscription))
+        self._ask(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Take no more of it. What is on its way already is still handled, if it has arrived."""
+        for ref, held in list(self._producers.items()):
+            if held is subscription:
+                demonitor(ref, flush=True)
+                del self._producers[ref], self._outstanding[subscription]
+                self._send(subscription, Cancelled(subscription))
+
+    async def handle_events(self, events: Sequence[Any], producer: Destination) -> Any:
+        """Handle events of one producer, in order; at most `max_demand - min_demand` at a time.
+
+        A producer-consumer returns the events that come of them. Runs in the stage's process.
+        """
+        raise self._undefined("handle_events", events)
+
+    def _own_message(self, message: Any) -> Awaitable[Any] | None:
+        match message:
+            case Events(subscription, events):
+                return self._handle(subscription, events)
+            case Refused(subscription, error):
+                raise error
+            case Down(ref=ref, reason=reason) if ref in self._producers:
+                return self._producer_ended(ref, reason)
+        return super()._own_message(message)
+
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> None:
+        for batch in _batches(events, subscription):
+            await self.handle_events(batch, subscription.producer)
+            self._handled(subscription, len(batch))
+
+    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Stop | None:
+        subscription = self._producers.pop(ref)
+        self._outstanding.pop(subscription, None)
+        if subscription.cancel is Cancel.PERMANENT:
+            return Stop(reason)
+        if subscription.cancel is Cancel.TRANSIENT and not is_orderly(reason):
+            return Stop(reason)
+        return None
+
+    def _handled(self, subscription: Subscription, count: int) -> None:
+        left = self._outstanding.get(subscription)
+        if left is None:
+            return  # it was cancelled meanwhile
+        self._outstanding[subscription] = left - count
+        if left - count <= subscription.min_demand:
+            self._ask(subscription)
+
+    def _ask(self, subscription: Subscription) -> None:
+        count = subscription.max_demand - self._outstanding[subscription]
+        self._outstanding[subscription] = subscription.max_demand
+        self._send(subscription, Ask(subscription, count))
+
+    def _send(self, subscription: Subscription, message: Any) -> None:
+        pid = whereis(subscription.producer)
+        if pid is not None:
+            pid.send(message)
+
+
+def _batches(events: list[Any], subscription: Subscription) -> Iterable[list[Any]]:
+    size = subscription.max_demand - subscription.min_demand
+    return (events[start : start + size] for start in range(0, len(events), size))
+
+
+class Consumer(_Sink):
+    """A stage that takes events and gives none: write `handle_events`, `subscribe` in `init`."""
+
+
+class ProducerConsumer(_Sink, _Source):
+    """A stage between: `handle_events` returns the events that come of those that it was given.
+
+    It handles events only while its consumers want some, so its buffer holds at most what one batch
+    gives too many.
+    """
+
+    buffer_size: ClassVar[int | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inbox: deque[tuple[Subscription, list[Any]]] = deque()
+
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> None:
+        self._inbox.extend((subscription, batch) for batch in _batches(events, subscription))
+        await self._produce()
+
+    async def _produce(self) -> None:
+        while self._inbox and self.demand:
+            subscription, batch = self._inbox.popleft()
+            self.emit(await self.handle_events(batch, subscription.producer) or ())
+            self._handled(subscription, len(batch))
