@@ -5,7 +5,10 @@ exit reasons in exits.py, what is raised in exceptions.py.
 """
 
 from actors.agent import Agent
+from actors.blocking import run_in_process, run_in_thread
+from actors.bounded import Bounded, Overflow
 from actors.calls import Call as From
+from actors.deadlocks import DeadlockError
 from actors.event_handler import (
     EventHandler,
     HandlerEnd,
@@ -108,6 +111,7 @@ from actors.results import (
     Stop,
     Timeout,
 )
+from actors.stages import Consumer, IterableProducer, Producer, ProducerConsumer
 from actors.state_machine import StateMachine
 from actors.state_results import (
     CallEvent,
@@ -160,6 +164,7 @@ __all__ = (
     "AlreadyStartedError",
     "BadReturn",
     "BadReturnError",
+    "Bounded",
     "CallError",
     "CallEvent",
     "CallFailed",
@@ -167,8 +172,10 @@ __all__ = (
     "CallingSelfError",
     "CancelTimeout",
     "CastEvent",
+    "Consumer",
     "Continue",
     "Crash",
+    "DeadlockError",
     "Down",
     "Enter",
     "Entry",
@@ -192,6 +199,7 @@ __all__ = (
     "Ignore",
     "InfoEvent",
     "InternalEvent",
+    "IterableProducer",
     "KeepState",
     "Keys",
     "MailboxFullError",
@@ -209,11 +217,14 @@ __all__ = (
     "NodeExitedError",
     "NotRegisteredError",
     "Outcome",
+    "Overflow",
     "OwnerExited",
     "Pid",
     "Postpone",
     "ProcessExit",
     "ProcessGroups",
+    "Producer",
+    "ProducerConsumer",
     "ReceiveTimeoutError",
     "Registered",
     "Registration",
@@ -266,6 +277,8 @@ __all__ = (
     "register",
     "reply",
     "run",
+    "run_in_process",
+    "run_in_thread",
     "self_pid",
     "send",
     "send_after",
