@@ -335,7 +335,10 @@ class Process(Tied):
             caller = current_process()
         if caller is self and self.task in (None, current_task()):
             raise call_error(CALLING_SELF, name, request)
-        call = Call(caller.pid, name, request, self.pending_calls())
+        pending = self.pending
+        if pending is _NO_CALLS:
+            pending = self.pending_calls()
+        call = Call(caller.pid, name, request, pending)
         if timeout is not None:
             self.node.deadlines.add(call, timeout)
         self.deliver(call)
