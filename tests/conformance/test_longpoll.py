@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.browser import Browser
 from tests.conformance.demo_node import DemoNode
 from tests.conformance.node_script import open_script
 from tests.conformance.phoenix import Answer, PhoenixClients
@@ -83,3 +84,32 @@ async def test_a_client_comes_back_after_its_node_was_started_anew(
     own_chat.start()
     await ana.expect("joined", room)
     assert (await ana.push(room, "ping", {})).status == "ok"
+
+
+# -- in a browser ------------------------------------------------------------------------------------
+
+BLOCKED = "window.WebSocket = class { constructor() { setTimeout(() => this.onerror?.({}), 0) } close() {} }"
+
+CONVERSATION = """
+new Promise((resolve, reject) => {
+  const said = [];
+  const socket = new Phoenix.Socket("/socket", { params: { name: "Ana" }, longPollFallbackMs: 300 });
+  socket.onOpen(() => said.push(socket.conn.constructor === Phoenix.LongPoll ? "long poll" : "WebSocket"));
+  const channel = socket.channel(ROOM);
+  channel.on("new_msg", ({ user, body }) => { said.push(user, body); resolve(said); });
+  channel.join().receive("ok", () => channel.push("new_msg", { body: "hello" }));
+  socket.connect();
+  setTimeout(() => reject(new Error(`only ${said}`)), 10_000);
+})
+"""
+
+
+@pytest.mark.browser
+async def test_a_browser_without_websockets_falls_back_to_long_poll(
+    browser: Browser, chat: DemoNode, npm_packages: Path, room: str
+):
+    phoenix_js = (npm_packages / "phoenix" / "priv" / "static" / "phoenix.js").read_text()
+    ana = await browser.person("Ana", chat.url)
+    await ana.call("page", "evaluate", f"{BLOCKED}; {phoenix_js}; window.Phoenix = Phoenix; null")
+    said = await ana.call("page", "evaluate", CONVERSATION.replace("ROOM", repr(room)))
+    assert said == ["long poll", "Ana", "hello"]
