@@ -139,28 +139,29 @@ class _Source(_Stage):
         else:
             self._consumers[subscription.consumer.monitor()] = subscription
 
-    async def _asked_by(self, subscription: Subscription, count: int) -> None:
+    async def _asked_by(self, subscription: Subscription, count: int) -> Stop | None:
         if self._ref_of(subscription) is None:
-            return  # it has gone meanwhile
+            return None  # it has gone meanwhile
         self._dispatch.ask(subscription, count)
         if self._buffer:
             self.emit(())
-        await self._produce()
+        return await self._produce()
 
-    async def _leave(self, ref: MonitorRef | None) -> None:
+    async def _leave(self, ref: MonitorRef | None) -> Stop | None:
         if ref is None:
-            return
+            return None
         demonitor(ref, flush=True)
         self._dispatch.cancel(self._consumers.pop(ref))
         if self._buffer:  # it may have been the slowest
             self.emit(())
-        await self._produce()
+        return await self._produce()
 
     def _ref_of(self, subscription: Subscription) -> MonitorRef | None:
         return next((ref for ref, held in self._consumers.items() if held is subscription), None)
 
-    async def _produce(self) -> None:
-        """Meet the demand, as far as that is possible now."""
+    async def _produce(self) -> Stop | None:
+        """Meet the demand, as far as that is possible now; may end the stage."""
+        return None
 
 
 class Producer(_Source):
@@ -197,13 +198,14 @@ class Producer(_Source):
         self._forwards = True
         self.pid.send(Produce())
 
-    async def _produce(self) -> None:
+    async def _produce(self) -> Stop | None:
         missing = self.demand - self._asked
         if missing > 0 and self._forwards:
             self._asked += missing
             events = await self.handle_demand(missing)
             if events is not None:
                 self.emit(events)
+        return None
 
 
 class IterableProducer(Producer):
@@ -229,10 +231,11 @@ class IterableProducer(Producer):
             return None if self.buffered else Stop()
         return await super().handle_info(message)
 
-    async def _produce(self) -> None:
+    async def _produce(self) -> Stop | None:
         await super()._produce()
         if self._exhausted:
             self.pid.send(_Exhausted())
+        return None
 
 
 class _Exhausted:
@@ -300,10 +303,11 @@ class _Sink(_Stage):
                 return self._producer_ended(ref, reason)
         return super()._own_message(message)
 
-    async def _handle(self, subscription: Subscription, events: list[Any]) -> None:
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> Stop | None:
         for batch in _batches(events, subscription):
             await self.handle_events(batch, subscription.producer)
             self._handled(subscription, len(batch))
+        return None
 
     async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Stop | None:
         subscription = self._producers.pop(ref)
@@ -346,7 +350,7 @@ class ProducerConsumer(_Sink, _Source):
     """A stage between: `handle_events` returns the events that come of those that it was given.
 
     It handles events only while its consumers want some, so its buffer holds at most what one batch
-    gives too many.
+    gives too many. When it is to end because its producer did, it first passes on what it has.
     """
 
     buffer_size: ClassVar[int | None] = None
@@ -354,13 +358,20 @@ class ProducerConsumer(_Sink, _Source):
     def __init__(self) -> None:
         super().__init__()
         self._inbox: deque[tuple[Subscription, list[Any]]] = deque()
+        self._ending: Stop | None = None  # its producer has ended
 
-    async def _handle(self, subscription: Subscription, events: list[Any]) -> None:
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> Stop | None:
         self._inbox.extend((subscription, batch) for batch in _batches(events, subscription))
-        await self._produce()
+        return await self._produce()
 
-    async def _produce(self) -> None:
+    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Stop | None:
+        stop = await super()._producer_ended(ref, reason)
+        self._ending = self._ending or stop
+        return await self._produce()
+
+    async def _produce(self) -> Stop | None:
         while self._inbox and self.demand:
             subscription, batch = self._inbox.popleft()
             self.emit(await self.handle_events(batch, subscription.producer) or ())
             self._handled(subscription, len(batch))
+        return None if self._inbox or self._buffer else self._ending

@@ -194,6 +194,21 @@ async def test_what_a_producer_consumer_has_too_many_of_waits(node: Node):
     assert got(consumer) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
+async def test_a_producer_consumer_passes_on_what_it_has_before_it_ends_with_its_producer(
+    node: Node,
+):
+    producer = await Numbers.start(limit=4)
+    doubler = await Doubler.start(producer, max_demand=4, min_demand=1)
+    await wait_settled()
+    await producer.stop()
+    await wait_settled()
+    assert doubler.is_alive()
+    consumer = await Collector.start(doubler, max_demand=2, cancel="temporary")
+    await wait_settled()
+    assert got(consumer) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert not doubler.is_alive()
+
+
 # -- dispatchers ---------------------------------------------------------------------------------
 
 
