@@ -240,3 +240,50 @@ def bare_deque() -> None:
         queue.append(number)
     while queue:
         queue.popleft()
+
+
+# -- what the dead leave behind ------------------------------------------------------------------
+
+
+def test_the_dead_leave_nothing_to_the_cycle_collector():
+    """In a process of its own, because the collector's debugging keeps what it finds."""
+    code = (
+        "from tests.benchmarks.test_guard import count_garbage as count;"
+        "from actors import run; print(run(count, 10))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+async def count_garbage(count: int) -> list[str]:
+    """Types of what only the collector can free after `count` servers and connections have ended."""
+    async with running(Endpoint({"/socket": Socket}, port=0)) as endpoint:
+        await _live_and_die(endpoint)
+        gc.collect()
+        gc.disable()
+        for _ in range(count):
+            await _live_and_die(endpoint)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        ours = ("actors", "supervisors", "channels")
+        return sorted({type(each).__name__ for each in gc.garbage if _module(each) in ours})
+
+
+def _module(value: object) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+async def _live_and_die(endpoint: Endpoint) -> None:
+    server = await Quiet.start()
+    await server.call(1)
+    await server.stop()
+    async with connected(endpoint) as client:
+        await client.join("room:1")
+    await trio.testing.wait_all_tasks_blocked(0.01)
