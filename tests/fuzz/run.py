@@ -21,7 +21,7 @@ import trio
 import trio_websocket
 
 from actors import current_node, run
-from channels import Endpoint
+from channels import Endpoint, Limits, Mount
 from examples.chat.room import DebugChatSocket
 from supervisors import Supervisor
 
@@ -75,7 +75,12 @@ async def talk(port: int, answered: list[float]) -> None:
 
 async def fuzz(seed: int, seconds: float) -> None:
     """One run."""
-    endpoint = Endpoint({"/socket": DebugChatSocket}, port=0, static="examples/chat/static")
+    endpoint = Endpoint(
+        {"/socket": Mount(DebugChatSocket, longpoll=True)},
+        port=0,
+        static="examples/chat/static",
+        limits=Limits().without_rates(),  # what is refused for its number is not read
+    )
     supervisor = await Supervisor.start_link([endpoint])
     port = endpoint.addresses[0][1]
     command = [sys.executable, "-m", "tests.fuzz.attack", "--port", str(port)]
