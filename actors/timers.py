@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ import trio
 
 from actors import reports
 from actors.deadlines import Timer
+from actors.exceptions import MailboxFullError
 from actors.kernel import Destination, whereis
 from actors.pid import Answer, Pid, Reference
 from actors.process import Process, current_process
@@ -163,4 +165,5 @@ def _send(destination: Destination, message: Any) -> None:
         reports.timer_failed(destination, error)
         return
     if pid is not None:
-        pid.send(message)
+        with suppress(MailboxFullError):  # a bounded mailbox: telemetry tells what was lost
+            pid.send(message)

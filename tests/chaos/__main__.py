@@ -38,7 +38,6 @@ EPISODES_PER_SEED = 1_000_000  # so that no two runs share an episode
 FAULTS = frozenset(
     {
         "death listener failed",
-        "timer failed",
         "debug hook removed",
         "killed process does not end",
         "telemetry handler failed",

@@ -16,7 +16,9 @@ from actors import (
     NORMAL,
     SHUTDOWN,
     ActorsError,
+    Bounded,
     NameTakenError,
+    Overflow,
     Pid,
     ProcessExit,
     Shutdown,
@@ -106,16 +108,22 @@ def supervisors(world: World, kind: type[Any]) -> list[Process]:
 # -- processes, links, monitors ------------------------------------------------------------------
 
 
+def mailbox(world: World) -> Bounded | None:
+    if world.chance.random() < 0.8:
+        return None
+    return Bounded(world.chance.choice((1, 3)), world.chance.choice(tuple(Overflow)))
+
+
 def spawn_(world: World, process: Process) -> None:
-    spawn(world.chance.choice((obey, obey_trapping)), world)
+    spawn(world.chance.choice((obey, obey_trapping)), world, mailbox=mailbox(world))
 
 
 def spawn_link_(world: World, process: Process) -> None:
-    spawn_link(world.chance.choice((obey, obey_trapping)), world)
+    spawn_link(world.chance.choice((obey, obey_trapping)), world, mailbox=mailbox(world))
 
 
 def spawn_monitor_(world: World, process: Process) -> None:
-    pid, ref = spawn_monitor(obey, world)
+    pid, ref = spawn_monitor(obey, world, mailbox=mailbox(world))
     world.monitors.append(Watched(ref, process.pid, pid))
 
 
@@ -196,6 +204,24 @@ def timer(world: World, process: Process) -> None:
     ref = start(world.chance.random() * 90, anyone(world), "tick")
     if world.chance.random() < 0.3:
         cancel_timer(ref)
+
+
+def asend(world: World, process: Process) -> None:
+    """A client that waits for room."""
+    pid = anyone(world)
+
+    async def act() -> None:
+        with trio.move_on_after(5.0):
+            await world.ask(f"asend {pid!r}", lambda: pid.asend("junk"))
+
+    spawn(act)
+
+
+def flood(world: World, process: Process) -> None:
+    """More than a bounded mailbox holds."""
+    pid = anyone(world)
+    for _ in range(5):
+        pid.send("junk")
 
 
 def send_by_name(world: World, process: Process) -> None:
@@ -395,6 +421,8 @@ OPERATIONS: dict[Operation, int] = {  # operation -> weight
     leave: 3,
     timer: 5,
     send_by_name: 3,
+    asend: 2,
+    flood: 2,
     exit_: 6,
     strike: 4,
     give_up: 5,

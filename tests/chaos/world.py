@@ -22,6 +22,7 @@ from actors import (
     Exit,
     GenServer,
     Keys,
+    MailboxFullError,
     MonitorRef,
     Node,
     NoProcessError,
@@ -59,7 +60,7 @@ class Boom(Exception):
     """The only exception that code raises here on purpose."""
 
 
-EXPECTED = (CallError, StartError, SupervisorsError, Boom)
+EXPECTED = (CallError, MailboxFullError, StartError, SupervisorsError, Boom)
 """What an operation may be refused with."""
 
 
