@@ -104,21 +104,22 @@ def queued_here(size: int, seconds: float) -> Figures:
     return run(main)
 
 
+class Wanted:
+    """What the receive looks for. By type: a closure would be shown every message again."""
+
+
 def selective_receive(size: int, seconds: float) -> Figures:
     """A receive that picks the newest of `size` messages in the mailbox."""
-    marker = object()
-
-    def wanted(message: Any) -> bool:
-        return message is marker
 
     async def pick(me: Pid) -> None:
-        me.send(marker)
-        await receive(wanted)
+        me.send(Wanted())
+        await receive(Wanted)
 
     async def main() -> Figures:
         me = self_pid()
         for number in range(size):
             me.send(number)
+        await pick(me)  # the first one looks at everything, once
         return await _repeat(seconds, partial(pick, me))
 
     return run(main)
