@@ -15,7 +15,7 @@ whether it matches, or `ANY`.
 Everything is called from a process of a node: within `open_node()`, or a fixture that opens one.
 """
 
-from channels.testing.test_socket import TestSocket
+from channels.testing.connection import TestSocket
 from channels.testing.verbs import (
     ANY,
     JoinedChannel,

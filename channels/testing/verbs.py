@@ -15,7 +15,7 @@ from channels.exceptions import ChannelsError
 from channels.messages import JOIN, LEAVE, REPLY, Broadcast, Message, Reply
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, PeerData, UserSocket
-from channels.testing.test_socket import TestSocket
+from channels.testing.connection import TestSocket
 
 __all__ = (
     "ANY",
