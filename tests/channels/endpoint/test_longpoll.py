@@ -148,7 +148,7 @@ async def test_a_newer_poll_takes_over_and_the_older_ends_with_204(node):
 
 
 async def test_a_session_without_polls_ends_and_its_channels_with_it(node):
-    async with running(endpoint_with(window=0.02)) as endpoint:
+    async with running(endpoint_with(window=0.5)) as endpoint:
         client = await Poller(endpoint).open()
         await client.join("room:1")
         await _until(lambda: not endpoint._services.sessions)
