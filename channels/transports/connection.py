@@ -64,6 +64,7 @@ class Connection(TransportProcess):
         "_idle_timer",
         "_outbox",
         "_since",
+        "_written",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -77,6 +78,7 @@ class Connection(TransportProcess):
         self._heard = self._since = trio.current_time()
         self._frames_in = 0
         self._bytes_in = 0
+        self._written = -1  # bytes, by the last check in which something waited to be written
 
     def __repr__(self) -> str:
         return f"<Connection {self._peer} id={self._socket_id!r} {self._multiplexer!r}>"
@@ -223,8 +225,17 @@ class Connection(TransportProcess):
         if trio.current_time() - self._heard >= limit:
             self._gatekeeper.note("idle")
             self.close(CloseCode.PROTOCOL_ERROR, "idle timeout")
+        elif self._is_stuck():
+            self._give_up()
         else:
             self._idle_timer = deadlines.call_at(self._heard + limit, self._check_idleness)
+
+    def _is_stuck(self) -> bool:
+        """Whether something waits of which nothing was written since the last check."""
+        outbox = self._outbox
+        assert outbox is not None
+        before, self._written = self._written, outbox.bytes_out if outbox.queued_bytes else -1
+        return before == self._written >= 0
 
     def _stop_timers(self) -> None:
         for timer in (self._idle_timer, self._close_timer):

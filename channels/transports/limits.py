@@ -11,6 +11,7 @@ Zero always means: no limit.
 | `max_head_size` | 16 KiB | HTTP 431 | `head_size` |
 | `max_message_size` | 1 MiB, fragments together | close 1009 | `message_size` |
 | `idle_timeout` | 60 s without a whole frame | close 1002 | `idle` |
+| `idle_timeout` | 60 s in which it reads nothing of what waits | close 4008 | `slow_clients` |
 | `messages` | 200 a second, 1,000 at once | close 4029; long poll: JSON status 429 | `messages` |
 | `bytes` | 1 MiB a second, 8 MiB at once | close 4029; long poll: JSON status 429 | `bytes` |
 | `joins` | 20 a second, 200 at once | error reply `{"reason": "too many joins"}` | `joins` |
