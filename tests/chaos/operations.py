@@ -44,9 +44,10 @@ from actors import (
 )
 from actors.context import current
 from actors.process import Process
-from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorsError
+from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorsError, TaskSupervisor
 from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
 from supervisors.supervisor_server import SupervisorServer
+from tests.chaos.inhabitants import Flow, Taster
 from tests.chaos.world import (
     KEYS,
     NAMES,
@@ -319,6 +320,41 @@ def wait_for_tasks(world: World, process: Process) -> None:
     _put(world, process, act)
 
 
+def supervised_task(world: World, process: Process) -> None:
+    """A task of a TaskSupervisor, linked to who waits for it or not."""
+    found = [s for s in supervisors(world, DynamicSupervisorServer) if s.label == "TaskSupervisor"]
+    if not found:
+        return
+    supervisor = world.chance.choice(found).pid
+    start = world.chance.choice((TaskSupervisor.async_link, TaskSupervisor.async_nolink))
+
+    async def work() -> None:
+        await trio.sleep(world.chance.random() * 3)
+        if world.chance.random() < 0.3:
+            raise Boom("in a task")
+
+    async def wait() -> None:
+        task = await start(supervisor, work)
+        await task.wait(2.0)
+
+    async def act() -> None:
+        await world.ask("supervised task", wait)
+
+    _put(world, process, act)
+
+
+def taste(world: World, process: Process) -> None:
+    """A consumer for a flow, if there is one."""
+    flows = [p.pid for p in world.node.processes.values() if isinstance(p.server, Flow)]
+    if flows:
+        flow, cancel = world.chance.choice(flows), world.chance.choice(("permanent", "temporary"))
+
+        async def act() -> None:
+            await world.ask("taste", lambda: Taster.start(flow, cancel))
+
+        spawn(act)
+
+
 def _put(world: World, process: Process, act: Callable[[], Awaitable[Any]]) -> None:
     if world.chance.random() < 0.5:
         process.pid.send(Order(act))
@@ -431,6 +467,8 @@ OPERATIONS: dict[Operation, int] = {  # operation -> weight
     stop_: 2,
     start_server: 5,
     wait_for_tasks: 3,
+    supervised_task: 2,
+    taste: 2,
     start_child: 8,
     administer: 5,
     terminate_dynamic_child: 2,

@@ -46,8 +46,10 @@ from supervisors import (
     Strategy,
     Supervisor,
     SupervisorsError,
+    TaskSupervisor,
 )
 from supervisors.chaos import Watch, settle_down
+from tests.chaos.inhabitants import Flow, Moody
 
 LONGEST = 600.0  # seconds on a clock that jumps: longer than anything here may take
 NAMES = tuple(f"name{n}" for n in range(6))
@@ -276,7 +278,14 @@ def random_worker(world: World) -> ChildSpec:
     world.serial += 1
     return ChildSpec(
         world.serial,
-        (Mind.start_link, (world, chance.random() < 0.5), {}),
+        chance.choices(
+            (
+                (Mind.start_link, (world, chance.random() < 0.5), {}),
+                (Moody.start_link, (chance,), {}),
+                (Flow.start_link, (chance,), {}),
+            ),
+            (8, 1, 1),
+        )[0],
         restart=chance.choice(list(Restart)),
         shutdown=chance.choice((BRUTAL_KILL, 0.5, 5.0)),
         backoff=chance.choice((None, None, Backoff(base=0.5, cap=8.0))),
@@ -293,7 +302,8 @@ def random_supervisor(world: World, depth: int) -> ChildSpec:
     }
     limit = chance.choice((1, 5, 1_000))
     if chance.random() < 0.3:
-        spec = DynamicSupervisor.child_spec(max_children=8, max_restarts=limit)
+        kind = chance.choice((DynamicSupervisor, DynamicSupervisor, TaskSupervisor))
+        spec = kind.child_spec(max_children=8, max_restarts=limit)
         return ChildSpec.of(spec, id=world.serial, **fields)
     id = world.serial
     children = [
