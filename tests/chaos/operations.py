@@ -394,11 +394,15 @@ def administer(world: World, process: Process) -> None:
         (Supervisor.terminate_child, Supervisor.restart_child, Supervisor.delete_child)
     )
 
-    async def act() -> None:
+    def excuse() -> None:
+        # Those that were to be started behind a child that was being retried stay away with it, as in OTP.
         if verb is Supervisor.terminate_child and target.server is not None:
-            # Those that were to be started behind a child that is being retried stay away with it, as in OTP.
             world.by_hand.update((target.pid, child.id) for child in target.server._children)
+
+    async def act() -> None:
+        excuse()
         await world.ask(f"{verb.__name__} {target.pid!r}", lambda: verb(target.pid, spec.id))
+        excuse()
 
     spawn(act)
 
