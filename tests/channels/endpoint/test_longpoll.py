@@ -76,7 +76,7 @@ class Socket(UserSocket):
 def endpoint_with(
     socket: type[UserSocket] = Socket,
     *,
-    window: float = 0.5,
+    window: float = 3.0,
     path: str = "/socket",
     **options: Any,
 ) -> Endpoint:
@@ -98,7 +98,7 @@ async def test_a_first_poll_is_told_410_and_the_token_of_a_session(node):
 
 
 async def test_join_reply_broadcast_and_push_come_in_order_and_then_nothing(node):
-    async with running(endpoint_with()) as endpoint:
+    async with running(endpoint_with(window=1.0)) as endpoint:
         client = await Poller(endpoint).open()
         token = client.token
         assert await client.post("1", "1", "room:1", "phx_join", {}) == 200
@@ -151,9 +151,12 @@ async def test_a_session_without_polls_ends_and_its_channels_with_it(node):
     async with running(endpoint_with(window=0.5)) as endpoint:
         client = await Poller(endpoint).open()
         await client.join("room:1")
+        mock_clock.jump(14.9)
+        assert await client.post("1", "2", "room:1", "echo", {}) == 200
+        mock_clock.jump(0.2)  # one and a half windows since the last poll
         await _until(lambda: not endpoint._services.sessions)
         await _until(lambda: not endpoint.pubsub.subscribers("room:1"))
-        assert await client.post("1", "2", "room:1", "echo", {}) == 410
+        assert await client.post("1", "3", "room:1", "echo", {}) == 410
         statistics = endpoint.statistics()
         assert statistics.exceeded == {"idle": 1}
         token = client.token
@@ -379,7 +382,7 @@ async def test_a_batch_keeps_its_order_drops_stale_lines_and_takes_binary_ones(n
 
 
 async def test_of_a_batch_the_first_hundred_frames_are_handled(node):
-    async with running(endpoint_with()) as endpoint:
+    async with running(endpoint_with(window=1.0)) as endpoint:
         client = await Poller(endpoint).open()
         lines = (f'[null,"{n}","phoenix","heartbeat",{{}}]'.encode() for n in range(150))
         assert await client.post_lines(*lines) == 200
@@ -427,7 +430,7 @@ async def test_a_crash_is_told_on_a_later_poll(node):
 
 
 async def test_a_stale_leave_is_ignored_and_one_without_a_join_ref_is_not(node):
-    async with running(endpoint_with()) as endpoint:
+    async with running(endpoint_with(window=1.0)) as endpoint:
         client = await Poller(endpoint).open()
         await client.join("room:1")
         await client.frames(2)
@@ -527,4 +530,4 @@ async def test_a_client_that_does_not_poll_may_keep_the_newest(node):
 async def _until(condition: Any) -> None:
     with trio.fail_after(DEADLINE):
         while not condition():
-            await trio.sleep(0.001)
+            await trio.lowlevel.checkpoint()
