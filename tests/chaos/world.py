@@ -159,9 +159,11 @@ class World:
             self.broken.append(f"{tasks} tasks for {len(self.node.processes)} processes")
         broken, self.broken = self.broken, []
         assert not broken, "\n".join(broken)
+        for supervisor in {pid for pid, _ in self.by_hand}:  # see operations.administer
+            self.by_hand.update((supervisor, id) for id in _standing_still(supervisor))
         self.watch.check(stopped_by_hand=self.by_hand)
         if not self.waiting:
-            self.by_hand = {(pid, id) for pid, id in self.by_hand if _stands_still(pid, id)}
+            self.by_hand = {(pid, id) for pid, id in self.by_hand if id in _standing_still(pid)}
 
     def _is_open(self, entry: Watched) -> bool:
         """Can anything still come of this monitor? Notes what should have come, or should not."""
@@ -194,10 +196,11 @@ class World:
         self.check()
 
 
-def _stands_still(supervisor: Pid, id: Any) -> bool:
+def _standing_still(supervisor: Pid) -> set[Any]:
+    """The children of a static supervisor that do not run and are not about to."""
     target = supervisor.target
-    child = target.server._children.by_id(id) if isinstance(target, Process) else None
-    return child is not None and child.stopped
+    children = target.server._children if isinstance(target, Process) else ()
+    return {child.id for child in children if child.stopped}
 
 
 # -- who lives there -----------------------------------------------------------------------------
