@@ -147,8 +147,8 @@ async def test_a_newer_poll_takes_over_and_the_older_ends_with_204(node):
         assert answers["new"]["status"] == 200
 
 
-async def test_a_session_without_polls_ends_and_its_channels_with_it(node):
-    async with running(endpoint_with(window=0.5)) as endpoint:
+async def test_a_session_without_polls_ends_and_its_channels_with_it(node, mock_clock):
+    async with running(endpoint_with(window=10.0)) as endpoint:
         client = await Poller(endpoint).open()
         await client.join("room:1")
         mock_clock.jump(14.9)
