@@ -162,8 +162,9 @@ class World:
         for supervisor in {pid for pid, _ in self.by_hand}:  # see operations.administer
             self.by_hand.update((supervisor, id) for id in _standing_still(supervisor))
         self.watch.check(stopped_by_hand=self.by_hand)
-        if not self.waiting:
-            self.by_hand = {(pid, id) for pid, id in self.by_hand if id in _standing_still(pid)}
+        self.by_hand = {
+            (pid, id) for pid, id in self.by_hand if _is_busy(pid) or id in _standing_still(pid)
+        }
 
     def _is_open(self, entry: Watched) -> bool:
         """Can anything still come of this monitor? Notes what should have come, or should not."""
@@ -194,6 +195,14 @@ class World:
         """Let everything come to rest, and see whether all is well."""
         await settle_down(patience)
         self.check()
+
+
+def _is_busy(pid: Pid) -> bool:
+    """Has it something to do, a request to terminate a child perhaps?"""
+    target = pid.target
+    return isinstance(target, Process) and (
+        target.mailbox.reader is None or bool(target.mailbox.queue)
+    )
 
 
 def _standing_still(supervisor: Pid) -> set[Any]:
