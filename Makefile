@@ -115,7 +115,7 @@ fuzz: $(STAMP)  ## Random and hostile input against a running node
 fuzz-guided:  ## Coverage-guided fuzzing of the pure rooms, a nightly target (SECONDS=60 each)
 	@$(MAKE) --no-print-directory setup VENV=.venv-fuzz
 	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check atheris
-	@for target in messages multiplexer http; do \
+	@for target in messages multiplexer http bodies; do \
 	    .venv-fuzz/bin/python -m tests.fuzz.guided $$target --seconds $(or $(SECONDS),60) || exit 1; \
 	done
 

@@ -16,7 +16,7 @@ from typing import Any
 CORPUS = Path(__file__).parent / "corpus"
 LEARNT = Path(__file__).parent.parent.parent / ".cache" / "fuzz"
 INSTRUMENTED = ["channels", "h11", "tests.fuzz"]  # what is to be covered; all else only costs time
-TARGETS = ("messages", "multiplexer", "http")
+TARGETS = ("messages", "multiplexer", "http", "bodies")
 
 
 def main() -> None:

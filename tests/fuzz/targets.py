@@ -12,6 +12,7 @@ from channels.exceptions import MalformedFrameError
 from channels.messages import Message, Opcode
 from channels.multiplexer import Join, Multiplexer
 from channels.serializers import V1, V2
+from channels.transports.longpoll_body import MAX_FRAMES, NDJSON, frames_of
 
 
 def decode_all(data: bytes) -> list[Message]:
@@ -73,8 +74,21 @@ def http(data: bytes) -> None:
     trio.run(serve)
 
 
+def bodies(data: bytes) -> None:
+    """What long poll clients post: at most a hundred frames, or a documented refusal."""
+    for content_type in (NDJSON, "application/json", None):
+        try:
+            frames = frames_of(data, content_type)
+        except MalformedFrameError:
+            continue
+        assert len(frames) <= MAX_FRAMES
+        for _, frame in frames:
+            decode_all(frame)
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], str]] = {
     "messages": (messages, "messages"),
     "multiplexer": (multiplexer, "messages"),
     "http": (http, "http"),
+    "bodies": (bodies, "bodies"),
 }
