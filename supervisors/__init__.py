@@ -26,6 +26,7 @@ from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
 from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
 from supervisors.garbage_collection import GarbageCollection
 from supervisors.partition_supervisor import PartitionSupervisor
+from supervisors.start_types import StartType
 from supervisors.supervisor import Supervisor
 from supervisors.task_supervisor import TaskSupervisor
 
@@ -57,6 +58,7 @@ __all__ = (
     "MaxChildrenError",
     "PartitionSupervisor",
     "Restart",
+    "StartType",
     "Strategy",
     "Supervisor",
     "SupervisorFlags",

@@ -11,7 +11,7 @@ program even while its event loop hangs.
 | exit code | when |
 |---|---|
 | 0 | asked to stop: a signal, or `Supervisor.stop` of the root |
-| 1 | the root supervisor gave up, or a child crashed during the start |
+| 1 | the root supervisor, or a needed application, gave up; or a child crashed during the start |
 | 2 | the configuration is wrong: one line on stderr says what |
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ from supervisors.garbage_collection import (
     tuned,
 )
 from supervisors.start_failure import explain, is_configuration_error
+from supervisors.start_types import StartType, ends_program, start_order
 from supervisors.supervisor import SupervisorInit
 from supervisors.supervisor_server import SupervisorServer
 
@@ -65,7 +67,10 @@ class Application:
     hooks.
 
     `children` and the flags are those of `Supervisor`; `name` registers the root supervisor.
-    `garbage_collection` sets CPython's cycle collector while the program runs; None leaves it.
+    `applications` are others that this one needs: each is started before it, once, and stopped
+    after it. `start_type` says what the end of this one means where it is needed by another; the
+    one that is `run` takes the program with it in any case. `garbage_collection` sets CPython's
+    cycle collector while the program runs; None leaves it.
     """
 
     def __init__(
@@ -77,9 +82,13 @@ class Application:
         max_seconds: float = DEFAULT_MAX_SECONDS,
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
         name: str | None = None,
+        applications: Iterable[Application] = (),
+        start_type: StartType = StartType.TEMPORARY,
         garbage_collection: GarbageCollection | None = DEFAULT_GARBAGE_COLLECTION,
     ) -> None:
         self.name = name
+        self._applications = tuple(applications)
+        self._start_type = StartType(start_type)
         self._garbage_collection = garbage_collection
         self._children = tuple(children)
         self._flags = SupervisorFlags(strategy, max_restarts, max_seconds, auto_shutdown)
@@ -113,41 +122,65 @@ class Application:
             raise SystemExit(code)
 
     async def _main(self) -> int:
-        trap_exit()  # the fate of the root is ours to report, not to share
+        trap_exit()  # the fate of the roots is ours to report, not to share
+        running: dict[Pid, Application] = {}  # root -> application, in the order of their start
         with trio.open_signal_receiver(*SIGNALS) as signals:
             listener = spawn(_listen, signals, self_pid(), label="signals")
             try:
-                root = await self._start_root()
-                await self.started(root)
-                reason = await self._wait_for_end(root)
+                for application in start_order(self, _needs):
+                    root = await application._start_root()
+                    running[root] = application
+                    await application.started(root)
+                reason = await self._wait_for_end(running)
             except StartError as error:
+                await _stop_all(running)
                 return _report_start_failure(error)
             finally:
                 listener.exit(KILL)
-        await self.stopped(reason)
+            await _stop_all(running)
         return self._exit_code(reason)
 
     async def _start_root(self) -> Pid:
         label = type(self).__name__
         return await SupervisorServer.start_link(label, self.init, (), {}, name=self.name)
 
-    async def _wait_for_end(self, root: Pid) -> object:
-        """Turn the first signal into an ordered stop; the reason with which the root ended."""
+    async def _wait_for_end(self, running: dict[Pid, Application]) -> object:
+        """Wait for the first signal, or for an end that is the program's too; the reason."""
         while True:
             match await receive((_Signal, Exit)):
-                case Exit(pid, reason) if pid is root:
-                    return reason
+                case Exit(pid, reason) if pid in running:
+                    ended = running.pop(pid)
+                    await ended.stopped(reason)
+                    if ended is self or ends_program(ended._start_type, reason):
+                        return reason
+                    _log.error("application ended", application=repr(ended), reason=repr(reason))
                 case _Signal(signum):
                     self._asked_to_stop = True
                     _log.info("stopping", signal=signum.name)
-                    await self.prep_stop()
-                    root.exit(SHUTDOWN)
+                    return SHUTDOWN
 
     def _exit_code(self, reason: object) -> int:
         if self._asked_to_stop or reason is NORMAL:
             return EXIT_STOPPED
         _log.error("application ended", reason=reason)
         return EXIT_FAILED
+
+
+def _needs(application: Application) -> tuple[Application, ...]:
+    return application._applications
+
+
+async def _stop_all(running: dict[Pid, Application]) -> None:
+    """Stop what runs in the reverse order of its start, each in its own time (AP3, AP4)."""
+    for root, application in reversed(list(running.items())):
+        await application.prep_stop()
+        root.exit(SHUTDOWN)
+        ended: Exit = await receive(partial(_is_exit_of, root))
+        await application.stopped(ended.reason)
+
+
+def _is_exit_of(root: Pid, message: object) -> bool:
+    return isinstance(message, Exit) and message.pid is root
 
 
 @attrs.frozen
