@@ -9,37 +9,42 @@ record closed and is dropped, and a call costs the same however many messages th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from trio.lowlevel import reschedule
+import msgspec
+from trio.lowlevel import Task, reschedule
 
 from actors import telemetry
 from actors.exceptions import call_error
 from actors.exits import TIMEOUT
 from actors.pid import Pid
-from actors.waiter import Waiter
+from actors.waiter import Waiter, Waiting
+from actors.woken import WOKEN
 
-__all__ = ("Call", "ExitWaiter", "System")
+__all__ = ("NO_CALLS", "Call", "ExitWaiter", "System")
 
 
-class Call(Waiter):
-    """One request and whoever waits for its reply (OTP: `From`)."""
+NO_CALLS: Final[set[Any]] = frozenset()  # type: ignore[assignment]  # of who was never asked: a set costs 200 bytes
 
-    __slots__ = ("caller", "on_answer", "pending", "request", "server")
 
-    def __init__(self, caller: Pid, server: Any, request: Any, pending: set[Any]) -> None:
-        self.task = None
-        self.deadlines = None
-        self.done = False
-        self.value = None
-        self.error = None
-        self.caller = caller
-        self.server = server
-        self.request = request
-        self.pending = pending
-        self.on_answer: Callable[[Call], None] | None = None
-        """Called with the record when it has its answer, for callers without a task that waits."""
-        pending.add(self)
+class Call(Waiting, msgspec.Struct, eq=False):
+    """One request and whoever waits for its reply (OTP: `From`).
+
+    A Struct, because one is made for each call. `Process.ask` delivers it.
+    """
+
+    caller: Pid
+    server: Any
+    request: Any
+    pending: set[Any] = NO_CALLS
+    """The requests to the server that have no reply yet, this one among them."""
+    on_answer: Callable[[Call], None] | None = None
+    """Called with the record when it has its answer, for callers without a task that waits."""
+    task: Task | None = None
+    deadlines: dict[Any, float] | None = None
+    done: bool = False
+    value: Any = None
+    error: BaseException | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.request!r} from {self.caller!r}>"
@@ -63,7 +68,7 @@ class Call(Waiter):
         task = self.task
         if task is not None:
             self.task = None
-            reschedule(task)
+            reschedule(task, WOKEN)
         if self.on_answer is not None:
             self.on_answer(self)
         return True
@@ -71,7 +76,7 @@ class Call(Waiter):
     def finish(self) -> None:
         """Leave the server's pending set too."""
         self.pending.discard(self)
-        Waiter.finish(self)
+        Waiting.finish(self)
         if self.on_answer is not None:
             self.on_answer(self)
 
@@ -91,8 +96,6 @@ class System(Call):
 
     `request` is the verb with its arguments, as a tuple.
     """
-
-    __slots__ = ()
 
 
 class ExitWaiter(Waiter):

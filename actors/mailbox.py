@@ -14,9 +14,11 @@ from typing import Any
 
 import attrs
 import trio
+from trio.lowlevel import reschedule
 
 from actors.selective import NOTHING, Mark, SelectiveQueue
 from actors.waiter import Waiter
+from actors.woken import WOKEN
 
 __all__ = ("Mailbox", "MailboxStatistics")
 
@@ -60,7 +62,7 @@ class Mailbox:
         reader = self.reader
         if reader is not None:
             self.reader = None
-            trio.lowlevel.reschedule(reader)
+            reschedule(reader, WOKEN)
 
     def offer(self, message: Any) -> Waiter | None:
         """`put` for who can wait: what to wait for. Here there is room always."""
@@ -72,7 +74,7 @@ class Mailbox:
         reader = self.reader
         if reader is not None:
             self.reader = None
-            trio.lowlevel.reschedule(reader)
+            reschedule(reader, WOKEN)
 
     def take(self) -> Any:
         """The oldest message; raises `IndexError` if there is none."""

@@ -202,7 +202,7 @@ class Pid:
         return self.target.wait_exited()
 
 
-class Cast(msgspec.Struct, frozen=True):
+class Cast(msgspec.Struct, frozen=True, gc=False):
     """An asynchronous request for `handle_cast`. A Struct, because one is made per cast: 40 ns."""
 
     message: Any

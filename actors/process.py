@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
-from actors.calls import Call, ExitWaiter, System
+from actors.calls import NO_CALLS, Call, ExitWaiter, System
 from actors.context import current
 from actors.deadlines import Deadlines
 from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
@@ -159,7 +159,7 @@ class Process(Tied):
         self.cancel_scope = trio.CancelScope()
         self.task: trio.lowlevel.Task | None = None
         self.links = self.watchers = self.monitors = None
-        self.pending: set[Call] = _NO_CALLS
+        self.pending: set[Any] = NO_CALLS
         """Requests to this process that have no reply yet."""
         self.joiners: set[ExitWaiter] | None = None
         self.timers: set[Cancellable] | None = None
@@ -328,6 +328,19 @@ class Process(Tied):
 
     # -- requests --------------------------------------------------------------------------------
 
+    def ask(self, call: Call, timeout: float | None = None) -> None:
+        """Take a request: it gets an answer, or fails when this process ends, or after `timeout`
+        seconds.
+        """
+        pending = self.pending
+        if pending is NO_CALLS:
+            pending = self.pending = set()
+        call.pending = pending
+        pending.add(call)
+        if timeout is not None:
+            self.node.deadlines.add(call, timeout)
+        self.deliver(call)
+
     async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
         """`Pid.call` of this process, run by the caller."""
         caller = current.get(None)
@@ -335,13 +348,8 @@ class Process(Tied):
             caller = current_process()
         if caller is self and self.task in (None, current_task()):
             raise call_error(CALLING_SELF, name, request)
-        pending = self.pending
-        if pending is _NO_CALLS:
-            pending = self.pending_calls()
-        call = Call(caller.pid, name, request, pending)
-        if timeout is not None:
-            self.node.deadlines.add(call, timeout)
-        self.deliver(call)
+        call = Call(caller.pid, name, request)
+        self.ask(call, timeout)
         if not call.done:
             call.task = current_task()  # what `call.wait()` does, without its frame
             await wait_task_rescheduled(call.give_up)
@@ -364,10 +372,8 @@ class Process(Tied):
         caller = current_process()
         if caller is self:
             raise call_error(CALLING_SELF, self.pid, verb)
-        call = System(caller.pid, self.pid, verb, self.pending_calls())
-        if timeout is not None:
-            self.node.deadlines.add(call, timeout)
-        self.deliver(call)
+        call = System(caller.pid, self.pid, verb)
+        self.ask(call, timeout)
         return await call.wait()
 
     async def stop(self, server: Pid, reason: Any, timeout: float | None) -> None:
@@ -378,7 +384,7 @@ class Process(Tied):
         waiter = self.join(("stop", reason))
         if timeout is not None:
             self.node.deadlines.add(waiter, timeout)
-        self.deliver(System(caller.pid, server, ("terminate", reason), self.pending_calls()))
+        self.ask(System(caller.pid, server, ("terminate", reason)))
         actual = await waiter.wait()
         if actual != reason:
             raise call_error(actual, server, ("stop", reason))
@@ -395,12 +401,6 @@ class Process(Tied):
         if self.dead:
             waiter.resolve(self.exit_reason)
         return waiter
-
-    def pending_calls(self) -> set[Call]:
-        """The set into which a request to this process enters itself."""
-        if self.pending is _NO_CALLS:
-            self.pending = set()
-        return self.pending
 
 
 def answer_without_loop(request: System) -> None:
@@ -421,9 +421,6 @@ class _KillGrace:
 
     def expire(self) -> None:
         self.process.declare_dead()
-
-
-_NO_CALLS: set[Call] = frozenset()  # type: ignore[assignment]  # until the first call, which makes a set
 
 
 def _without_cancelled(error: BaseException) -> BaseException | None:

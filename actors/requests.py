@@ -85,9 +85,8 @@ def send_request(server: Destination, request: Any) -> Request:
         error = call.error if isinstance(call.error, CallError) else None
         asker.deliver(Response(ref, call.value, error))
 
-    ref._call = call = Call(asker.pid, server, request, target.pending_calls())
-    call.on_answer = answered
-    target.deliver(call)
+    ref._call = call = Call(asker.pid, server, request, on_answer=answered)
+    target.ask(call)
     return ref
 
 

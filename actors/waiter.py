@@ -6,28 +6,29 @@ no channel and no cancel scope per wait; a time limit is an entry in the node's 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
-if TYPE_CHECKING:
-    from collections import OrderedDict
+from actors.woken import WOKEN
 
-__all__ = ("Waiter",)
+__all__ = ("Waiter", "Waiting")
 
 
-class Waiter:
-    """One answer: a value or an error, given once; later ones are dropped."""
+class Waiting:
+    """One answer: a value or an error, given once; later ones are dropped.
 
-    __slots__ = ("deadlines", "done", "error", "task", "value")
+    The verbs, without a place for the fields: `Waiter` and `Call` have them.
+    """
 
-    def __init__(self) -> None:
-        self.task: Task | None = None
-        self.deadlines: OrderedDict[Any, float] | None = None
-        """The deadline queue in which this record stands."""
-        self.done = False
-        self.value: Any = None
-        self.error: BaseException | None = None
+    __slots__ = ()
+
+    task: Task | None
+    deadlines: dict[Any, float] | None
+    """The deadline queue in which this record stands."""
+    done: bool
+    value: Any
+    error: BaseException | None
 
     def resolve(self, value: Any) -> bool:
         """Give the answer; False if there was one already, or nobody waits for it any more."""
@@ -54,7 +55,7 @@ class Waiter:
         task = self.task
         if task is not None:
             self.task = None
-            reschedule(task)
+            reschedule(task, WOKEN)
 
     def expire(self) -> None:
         """The time limit has passed; the deadline queue has forgotten the record."""
@@ -82,3 +83,16 @@ class Waiter:
         """The waiting task was cancelled (Trio's abort function)."""
         self.abandon()
         return Abort.SUCCEEDED
+
+
+class Waiter(Waiting):
+    """A record of its own; see `Waiting`."""
+
+    __slots__ = ("deadlines", "done", "error", "task", "value")
+
+    def __init__(self) -> None:
+        self.task = None
+        self.deadlines = None
+        self.done = False
+        self.value = None
+        self.error = None

@@ -28,6 +28,8 @@ def start_child_in_place(
     if not isinstance(process, Process):
         answered(NOPROC)
         return
-    call = Call(caller, supervisor, ("start_child", spec), process.pending_calls())
-    call.on_answer = lambda call: answered(call.value if call.error is None else call.error)
-    process.deliver(call)
+
+    def tell(call: Call) -> None:
+        answered(call.value if call.error is None else call.error)
+
+    process.ask(Call(caller, supervisor, ("start_child", spec), on_answer=tell))

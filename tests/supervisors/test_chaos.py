@@ -163,7 +163,8 @@ async def test_the_watch_sees_a_request_of_the_dead(node: Node):
     watch = Watch(node)
     caller = spawn(forever)
     server = process(await Idle.start_link())
-    call = Call(caller, self_pid(), "?", server.pending_calls())
+    call = Call(caller, self_pid(), "?")
+    server.pending = call.pending = {call}
     call.task = trio.lowlevel.current_task()
     caller.exit(KILL)
     await assert_down(caller)
