@@ -9,7 +9,7 @@ back stays in the book under its old pid until a retry succeeds (D4).
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+import weakref
 from typing import Any
 
 import trio
@@ -32,7 +32,7 @@ from supervisors.retries import Retries, Retry
 from supervisors.starting import pid_of, start_process
 from supervisors.strategies import AfterExit, after_exit
 from supervisors.supervisor_server import Refusal, UserInit, ask
-from supervisors.termination import has_ended, is_expected, stop_all, stop_process
+from supervisors.termination import by_reason, has_ended, is_expected, stop_all, stop_process
 
 __all__ = ("DynamicSupervisorServer",)
 
@@ -49,7 +49,7 @@ class DynamicSupervisorServer(GenServer):
     def __init__(self) -> None:
         self._running: dict[Pid, ChildSpec] = {}
         self._restarting: dict[Pid, ChildSpec] = {}  # by the pid that ended
-        self._temporary: dict[object, ChildSpec] = {}  # one shared specification for alike children
+        self._temporary: dict[object, weakref.ref[ChildSpec]] = {}  # what alike children share
         self._retries = Retries(Delays(random.random))
 
     def __repr__(self) -> str:
@@ -80,11 +80,9 @@ class DynamicSupervisorServer(GenServer):
     async def terminate(self, reason: Any) -> None:
         """Stop all children at once (D7)."""
         children, self._running = self._running, {}
-        unexpected: defaultdict[object, list[ChildSpec]] = defaultdict(list)  # reason -> who
-        for spec, ended_with in await stop_all(children):
-            if not _is_expected(spec, ended_with):
-                unexpected[ended_with].append(spec)
-        for ended_with, specs in unexpected.items():
+        ends = await stop_all(children)
+        unexpected = [end for end in ends if not _is_expected(*end)]
+        for ended_with, specs in by_reason(unexpected):
             self._report.grouped_shutdown_error(specs[0], len(specs), ended_with)
 
     # -- messages --------------------------------------------------------------------------------
@@ -187,14 +185,23 @@ class DynamicSupervisorServer(GenServer):
         return (start[0], extra + start[1], start[2]) if extra else start
 
     def _kept(self, spec: ChildSpec) -> ChildSpec:
-        """What the book keeps: no arguments of a temporary child, which is never started again."""
+        """What the book keeps: no arguments of a temporary child, which is never started again.
+
+        Alike children share one specification, which goes with the last of them.
+        """
         function, args, kwargs = spec.start
         if spec.restart is not Restart.TEMPORARY or not (args or kwargs):
             return spec
+        shared = self._temporary
         alike = (function, spec.shutdown, spec.type)
-        kept = self._temporary.get(alike)
+        try:
+            found = shared.get(alike)
+        except TypeError:  # a callable object without a hash
+            return without_arguments(spec)
+        kept = found() if found is not None else None
         if kept is None:
-            kept = self._temporary[alike] = without_arguments(spec)
+            kept = without_arguments(spec)
+            shared[alike] = weakref.ref(kept, lambda _: shared.pop(alike, None))
         return kept
 
     # -- questions -------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.exceptions import CallError, ProcessExit, StartError, StartIgnoredError
-from actors.exits import BadReturn, Crash
+from actors.exceptions import ProcessExit, StartError, StartIgnoredError, reason_of
+from actors.exits import BadReturn
 from actors.pid import Pid
 from supervisors.child_spec import Start
 
@@ -17,7 +17,7 @@ async def start_process(start: Start) -> Any:
 
     Runs in the supervisor, which is so linked to the child and waits for its `init`. Raises
     `StartError(reason)` for every other outcome: the reason of a StartError or an exit,
-    `Crash(exception)`, or `BadReturn(value)`.
+    `Crash(exception)`, or `BadReturn(value)`. Cancellation and Ctrl-C pass, alone or in a group.
     """
     function, args, kwargs = start
     try:
@@ -26,12 +26,12 @@ async def start_process(start: Start) -> Any:
         return None
     except StartError:
         raise
-    except ProcessExit as request:
-        raise StartError(request.reason) from request
-    except CallError as error:
-        raise StartError(error.exit_reason) from error
-    except Exception as error:
-        raise StartError(Crash(error)) from error
+    except (Exception, ProcessExit) as error:
+        raise StartError(reason_of(error)) from error
+    except BaseExceptionGroup as group:  # out of a nursery of the start function
+        if group.split((Exception, ProcessExit))[1] is not None:
+            raise
+        raise StartError(reason_of(group)) from group
     if type(result) is Pid or _is_pid_with_info(result):
         return result
     raise StartError(BadReturn(result, getattr(function, "__qualname__", repr(function))))

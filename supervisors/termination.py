@@ -20,7 +20,7 @@ from actors.process import Process, current_process
 from supervisors.child_spec import BRUTAL_KILL, BrutalKill, ChildSpec, Restart
 from supervisors.exits import CHILD_PROCESS_UNLINKED
 
-__all__ = ("has_ended", "is_expected", "stop_all", "stop_process")
+__all__ = ("by_reason", "has_ended", "is_expected", "stop_all", "stop_process")
 
 
 def has_ended(pid: Pid) -> bool:
@@ -71,6 +71,34 @@ async def stop_all(children: Mapping[Pid, ChildSpec]) -> list[tuple[ChildSpec, o
     await _collect(laggards, reasons)
     _find_true_reasons(reasons)
     return [(spec, reasons[pid]) for pid, spec in children.items()]
+
+
+def by_reason(
+    ends: Iterable[tuple[ChildSpec, object]],
+) -> list[tuple[object, list[ChildSpec]]]:
+    """The children that ended for equal reasons together, for one report each (D7).
+
+    Any value may be a reason: those without a hash are compared one by one.
+    """
+    hashed: dict[object, list[ChildSpec]] = {}
+    compared: list[tuple[object, list[ChildSpec]]] = []
+    for spec, reason in ends:
+        try:
+            hashed.setdefault(reason, []).append(spec)
+        except Exception:  # what a reason without a hash raises is its own affair
+            alike = next((specs for other, specs in compared if _equal(other, reason)), None)
+            if alike is None:
+                compared.append((reason, [spec]))
+            else:
+                alike.append(spec)
+    return [*hashed.items(), *compared]
+
+
+def _equal(one: object, other: object) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # an array of numbers, say, has no truth value
+        return False
 
 
 async def _collect(pids: Iterable[Pid], reasons: dict[Pid, object]) -> None:

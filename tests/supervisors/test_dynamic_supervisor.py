@@ -393,6 +393,63 @@ async def test_the_arguments_of_temporary_children_are_let_go(play: Play, superv
     assert gone() is None
 
 
+async def started_and_stopped(supervisor: Pid, spec: ChildSpec) -> weakref.ref[Any]:
+    """Its start function, as far as somebody still keeps it."""
+    pid = await start_child(supervisor, spec)
+    await DynamicSupervisor.terminate_child(supervisor, pid)
+    return weakref.ref(spec.start[0])
+
+
+async def test_nothing_is_kept_of_temporary_children_that_are_gone(play: Play, supervisor: Pid):
+    """S31: of 500 children with a start function each, not even the functions."""
+
+    def child() -> ChildSpec:
+        async def start(number: int) -> Any:
+            return await play.start("a")
+
+        return ChildSpec("a", (start, (1,)), restart=Restart.TEMPORARY)
+
+    functions = [await started_and_stopped(supervisor, child()) for _ in range(500)]
+    gc.collect()
+    assert [function() for function in functions if function() is not None] == []
+
+
+async def test_temporary_children_that_are_alike_share_one_specification(
+    play: Play, supervisor: Pid
+):
+    """S31: a million connections are a million pids in the book, and one specification."""
+    server = supervisor.target.server  # type: ignore[attr-defined]  # a process
+    for name in "abc":
+        await start_child(supervisor, play.child(name, restart="temporary"))
+    assert len({id(spec) for spec in server._running.values()}) == 1
+    await start_child(supervisor, play.child("d", restart="temporary", shutdown=1))
+    assert [spec.shutdown for spec in server._running.values()] == [5, 5, 5, 1]
+
+
+class Unhashable:
+    """A start function that is an object, and one with an `==` but without a hash."""
+
+    __hash__ = None  # type: ignore[assignment]  # what the tests are about
+
+    def __init__(self, play: Play) -> None:
+        self.play = play
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    async def __call__(self, id: Any) -> Any:
+        return await self.play.start(id)
+
+
+async def test_a_start_function_needs_no_hash(play: Play, supervisor: Pid):
+    """S31; D2: the book of temporary children is kept whatever starts them."""
+    spec = ChildSpec("a", (Unhashable(play), ("a",)), restart=Restart.TEMPORARY)
+    child = await start_child(supervisor, spec)
+    assert await running(supervisor) == [child]
+    await end(child, KILL)
+    assert await running(supervisor) == []
+
+
 # -- terminate_child -----------------------------------------------------------------------------
 
 
@@ -513,6 +570,44 @@ async def test_unexpected_ends_are_told_once_per_reason(
     assert [(entry["reason"], entry["offender"]["nb_children"]) for entry in reports] == (
         [(reason, 2)] if told else []
     )
+
+
+class Incomparable:
+    """A reason that can neither be hashed nor compared, as an array of numbers."""
+
+    __hash__ = None  # type: ignore[assignment]  # what the test is about
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+
+class Blunt(GenServer):
+    """Ends for a reason of its own when it is asked to."""
+
+    async def init(self, reason: Any) -> None:
+        self.reason = reason
+
+    async def terminate(self, reason: Any) -> None:
+        raise ProcessExit(self.reason)
+
+
+async def test_any_value_may_be_the_reason_of_an_unexpected_end(supervisor: Pid):
+    """S21, D7: equal reasons are told once, whether they have a hash or not."""
+    lone, other = Incomparable(), Incomparable()
+    given: list[Any] = [["x"], {"y": 1}, ["x"], "z", lone, "z", other]
+    for reason in given:
+        await start_child(supervisor, (Blunt, reason))
+    with capture_logs() as log:
+        reasons, _ = await stopped(supervisor)
+    assert len(reasons) == len(given)
+    reports = [entry for entry in log if entry["event"] == "shutdown_error"]
+    assert [(entry["reason"], entry["offender"]["nb_children"]) for entry in reports] == [
+        ("z", 2),
+        (["x"], 2),
+        ({"y": 1}, 1),
+        (lone, 1),
+        (other, 1),
+    ]
 
 
 async def test_a_child_that_died_in_the_same_moment_keeps_its_reason(play: Play, supervisor: Pid):

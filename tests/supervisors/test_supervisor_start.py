@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from actors import (
+    KILL,
+    KILLED,
     NORMAL,
     AlreadyStartedError,
     BadReturn,
@@ -25,6 +27,7 @@ from supervisors import (
     ChildInfo,
     ChildSpec,
     ChildType,
+    DynamicSupervisor,
     FailedToStartChild,
     InvalidFlagError,
     InvalidSpecError,
@@ -311,8 +314,6 @@ async def test_starting_consumes_no_restarts(play: Play):
 
 async def test_a_supervisor_takes_its_children_down_when_it_is_killed(play: Play):
     """S9: trapping servers see their parent's exit and terminate; there is no order."""
-    from actors import KILL, KILLED
-
     supervisor = await Supervisor.start_link(play.children("ab"))
     supervisor.exit(KILL)
     await settle()
@@ -355,3 +356,59 @@ async def test_a_process_may_exit_in_a_start_function_without_harm_to_the_superv
     with pytest.raises(StartError):
         await Supervisor.start_child(supervisor, ChildSpec("x", exits))
     assert supervisor.is_alive()
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+async def test_an_exit_out_of_a_nursery_of_a_start_function_is_its_reason(
+    play: Play, kind: type[Any]
+):
+    """S6, P6: Trio wraps it in a group, which is no `Exception`."""
+
+    async def exits() -> Any:
+        async with trio.open_nursery():
+            raise ProcessExit("nope")
+
+    supervisor = await kind.start_link(*[[]] * (kind is Supervisor))
+    assert await failure(kind.start_child(supervisor, ChildSpec("x", exits))) == "nope"
+    assert supervisor.is_alive()
+
+
+async def test_a_group_of_an_exit_and_an_exception_is_a_crash(play: Play):
+    """S6, P6."""
+
+    async def fails() -> Any:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(crashes)
+            raise ProcessExit("nope")
+
+    async def crashes() -> None:
+        raise RuntimeError("boom")
+
+    supervisor = await Supervisor.start_link([])
+    reason = await failure(Supervisor.start_child(supervisor, ChildSpec("x", fails)))
+    assert isinstance(reason, Crash)
+    assert {type(error) for error in reason.exception.exceptions} == {ProcessExit, RuntimeError}  # type: ignore[attr-defined]  # a group
+    assert supervisor.is_alive()
+
+
+async def test_a_supervisor_that_is_killed_while_a_start_function_waits_in_a_nursery_ends(
+    play: Play,
+):
+    """S9, K2: what Trio cancels is no failed start."""
+    from actors import spawn
+
+    async def waits() -> Any:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ProcessExit("meanwhile")
+
+    supervisor = await Supervisor.start_link([])
+    ending = supervisor.target
+    spawn(Supervisor.start_child, supervisor, ChildSpec("x", waits))
+    await settle()
+    supervisor.exit(KILL)
+    await settle()
+    assert ending.exit_reason is KILLED  # type: ignore[attr-defined]  # a process
