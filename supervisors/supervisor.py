@@ -37,6 +37,7 @@ from actors.pid import Pid
 from actors.results import Ignore
 from supervisors.child_spec import ChildLike, ChildSpec
 from supervisors.children import ChildCount, ChildInfo
+from supervisors.exceptions import ChildNotFoundError
 from supervisors.flags import (
     DEFAULT_MAX_RESTARTS,
     DEFAULT_MAX_SECONDS,
@@ -122,7 +123,7 @@ class Supervisor:
 
         Stopping a stopped child is no error. Raises `ChildNotFoundError`.
         """
-        answered(await call(supervisor, ("terminate_child", id), timeout=None))
+        await _ask_about(supervisor, "terminate_child", id)
 
     @staticmethod
     async def restart_child(supervisor: Destination, id: Hashable) -> StartedChild:
@@ -130,7 +131,7 @@ class Supervisor:
 
         Raises `ChildNotFoundError`, `ChildRunningError`, `ChildRestartingError`, `ChildStartError`.
         """
-        return answered(await call(supervisor, ("restart_child", id), timeout=None))
+        return await _ask_about(supervisor, "restart_child", id)
 
     @staticmethod
     async def delete_child(supervisor: Destination, id: Hashable) -> None:
@@ -138,7 +139,7 @@ class Supervisor:
 
         Raises `ChildNotFoundError`, `ChildRunningError`, `ChildRestartingError`.
         """
-        answered(await call(supervisor, ("delete_child", id), timeout=None))
+        await _ask_about(supervisor, "delete_child", id)
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -149,6 +150,12 @@ class Supervisor:
         return children
 
     @staticmethod
+    async def which_child(supervisor: Destination, id: Hashable) -> ChildInfo:
+        """What `which_children` says of one child, by its id. Raises `ChildNotFoundError` (S30)."""
+        child: ChildInfo = await _ask_about(supervisor, "which_child", id)
+        return child
+
+    @staticmethod
     async def count_children(supervisor: Destination) -> ChildCount:
         """How many children are specified, run, are supervisors, are workers (S30)."""
         count: ChildCount = await call(supervisor, ("count_children",), timeout=None)
@@ -157,7 +164,7 @@ class Supervisor:
     @staticmethod
     async def get_child_spec(supervisor: Destination, id: Hashable) -> ChildSpec:
         """The specification of the child with this id or pid. Raises `ChildNotFoundError` (S30)."""
-        spec: ChildSpec = answered(await call(supervisor, ("get_child_spec", id), timeout=None))
+        spec: ChildSpec = await _ask_about(supervisor, "get_child_spec", id)
         return spec
 
     @staticmethod
@@ -179,6 +186,17 @@ class Supervisor:
         Must not be called from one of its children, which would wait for itself (S25).
         """
         await stop(supervisor, reason, timeout)
+
+
+async def _ask_about(supervisor: Destination, verb: str, id: Hashable) -> Any:
+    """The answer to a request about one child. What cannot be an id names no child: it is refused
+    here, and the supervisor not disturbed.
+    """
+    try:
+        hash(id)
+    except TypeError:
+        raise ChildNotFoundError(id) from None
+    return answered(await call(supervisor, (verb, id), timeout=None))
 
 
 def _flags_and_children(

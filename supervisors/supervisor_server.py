@@ -175,6 +175,8 @@ class SupervisorServer(GenServer):
                 return self._delete(self._find_stopped(id))
             case ("which_children",):
                 return self._children.which()
+            case ("which_child", id):
+                return self._children.describe(self._find(id))
             case ("count_children",):
                 return self._children.count()
             case ("get_child_spec", id):

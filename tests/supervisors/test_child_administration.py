@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from typing import Any
 
@@ -243,12 +244,15 @@ async def test_a_running_child_cannot_be_deleted(play: Play, supervisor: Any):
 
 
 @pytest.mark.parametrize(
-    "request_", ["terminate_child", "restart_child", "delete_child", "get_child_spec"]
+    "request_",
+    ["terminate_child", "restart_child", "delete_child", "get_child_spec", "which_child"],
 )
-async def test_an_unknown_id_is_not_found(play: Play, supervisor: Any, request_: str):
-    """S27 to S30: not_found; child_adm."""
-    with pytest.raises(ChildNotFoundError, match=r"not_found.*'nobody'"):
-        await getattr(Supervisor, request_)(supervisor, "nobody")
+@pytest.mark.parametrize("id", ["nobody", None, ["old"], {"old": 1}], ids=repr)
+async def test_an_unknown_id_is_not_found(play: Play, supervisor: Any, request_: str, id: Any):
+    """S27 to S30: not_found, for what could not be an id too; child_adm."""
+    with pytest.raises(ChildNotFoundError, match=rf"not_found.*{re.escape(repr(id))}"):
+        await getattr(Supervisor, request_)(supervisor, id)
+    assert (await pid(supervisor, "old")).is_alive()
 
 
 async def test_the_life_of_a_child(play: Play, supervisor: Any):
@@ -289,6 +293,19 @@ async def test_a_restarting_child_is_counted_but_not_active(play: Play, supervis
     while (await info(supervisor, "old")).pid is not RESTARTING:  # type: ignore[union-attr]  # its row is there
         pass
     assert await Supervisor.count_children(supervisor) == ChildCount(1, 0, 0, 1)
+
+
+async def test_one_child_can_be_asked_for(play: Play, supervisor: Any):
+    """S30: which_child, in each state of the child."""
+    child = await pid(supervisor, "old")
+    assert await Supervisor.which_child("app", "old") == ChildInfo("old", child, ChildType.WORKER)
+    play.script("old", *["error"] * 500)
+    child.exit(KILL)
+    while (found := await Supervisor.which_child("app", "old")).pid is child:
+        pass
+    assert found.pid is RESTARTING
+    await Supervisor.terminate_child("app", "old")
+    assert (await Supervisor.which_child("app", "old")).pid is None
 
 
 async def test_a_specification_is_found_by_id_and_by_pid(play: Play, supervisor: Any):
