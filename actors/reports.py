@@ -1,27 +1,36 @@
 """What the runtime logs, through structlog: crash reports, zombies, dead letters.
 
 A crash report carries OTP's four facts: who, the last message, the state, the reason. Orderly exits
-are not logged.
+are not logged. Reports are made in the step of whoever failed, of a dying process too, so a value
+that cannot be shown and a log that cannot be written must harm nobody (LG1, K4): every value is
+shortened, and `emit` never raises.
 """
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from actors.exits import Crash
+from actors.exits import Crash, Reason
+from actors.failures import concerns_trio
+from actors.pid import Pid
 
 __all__ = (
     "dead_letter",
     "deadline_failed",
+    "emit",
     "events_lost",
+    "fact",
     "handler_failed",
     "hook_failed",
     "listener_failed",
     "long_schedule",
     "process_crashed",
     "server_crashed",
+    "shorten",
     "task_crashed",
     "telemetry_handler_failed",
     "timer_failed",
@@ -36,11 +45,13 @@ _LIMIT = 2_000  # characters of a state or message in a log line
 
 def process_crashed(pid: Any, ancestors: Any, reason: Any) -> None:
     """A process ended for a reason that is not orderly (OTP: proc_lib's crash report)."""
-    _log.error(
+    emit(
+        _log,
+        "error",
         "process exited",
-        process=repr(pid),
-        reason=repr(reason),
-        ancestors=[str(ancestor) for ancestor in ancestors],
+        process=shorten(pid),
+        reason=shorten(reason),
+        ancestors=_lineage(ancestors),
         exc_info=_exception(reason),
     )
 
@@ -51,13 +62,15 @@ def server_crashed(process: Any, status: dict[str, Any]) -> None:
     `status` is what `system.describe` made: state, message, reason, perhaps log and client.
     """
     facts = {field: shorten(status[field]) for field in ("log", "client") if field in status}
-    _log.error(
+    emit(
+        _log,
+        "error",
         "GenServer terminating",
-        process=repr(process.pid),
+        process=shorten(process.pid),
         last_message=shorten(status["message"]),
         state=shorten(status["state"]),
         reason=shorten(status["reason"]),
-        ancestors=[str(ancestor) for ancestor in process.ancestors],
+        ancestors=_lineage(process.ancestors),
         exc_info=_exception(status["reason"]),
         **facts,
     )
@@ -65,12 +78,14 @@ def server_crashed(process: Any, status: dict[str, Any]) -> None:
 
 def task_crashed(pid: Any, job: Any, reason: Any) -> None:
     """A task failed (T7): who, what it did, for whom, why."""
-    _log.error(
+    emit(
+        _log,
+        "error",
         "Task terminating",
-        process=repr(pid),
+        process=shorten(pid),
         function=shorten(job.function),
         args=shorten(job.args),
-        callers=[str(caller) for caller in job.callers],
+        callers=_lineage(job.callers),
         reason=shorten(reason),
         exc_info=_exception(reason),
     )
@@ -78,25 +93,28 @@ def task_crashed(pid: Any, job: Any, reason: Any) -> None:
 
 def traced(pid: Any, event: Any) -> None:
     """An event of a server that is traced (OTP: `sys:trace/2`)."""
-    peer = {} if event.peer is None else {"peer": repr(event.peer)}
-    _log.info("trace", process=repr(pid), kind=event.kind, message=shorten(event.message), **peer)
+    peer = {} if event.peer is None else {"peer": shorten(event.peer)}
+    message = shorten(event.message)
+    emit(_log, "info", "trace", process=shorten(pid), kind=event.kind, message=message, **peer)
 
 
-def timer_failed(destination: Any, error: Exception) -> None:
+def timer_failed(destination: Any, error: BaseException) -> None:
     """A timer could not find out who holds the name to which it sends."""
-    _log.error("timer failed", destination=shorten(destination), exc_info=error)
+    emit(_log, "error", "timer failed", destination=shorten(destination), exc_info=error)
 
 
-def deadline_failed(callback: Any, error: Exception) -> None:
+def deadline_failed(callback: Any, error: BaseException) -> None:
     """What was to be done at a deadline raised; the other deadlines are kept."""
-    _log.error("deadline failed", callback=shorten(callback), exc_info=error)
+    emit(_log, "error", "deadline failed", callback=shorten(callback), exc_info=error)
 
 
 def handler_failed(manager: Any, handler: Any, item: Any, reason: Any) -> None:
     """An event handler failed and was removed (GE2); `item` is what it was given."""
-    _log.error(
+    emit(
+        _log,
+        "error",
         "event handler failed",
-        manager=repr(manager),
+        manager=shorten(manager),
         handler=shorten(handler),
         item=shorten(item),
         reason=shorten(reason),
@@ -104,55 +122,108 @@ def handler_failed(manager: Any, handler: Any, item: Any, reason: Any) -> None:
     )
 
 
-def hook_failed(hook_id: Any, error: Exception) -> None:
+def hook_failed(hook_id: Any, error: BaseException) -> None:
     """A debug hook raised and was removed."""
-    _log.warning("debug hook removed", hook=shorten(hook_id), exc_info=error)
+    emit(_log, "warning", "debug hook removed", hook=shorten(hook_id), exc_info=error)
 
 
 def telemetry_handler_failed(id: str, event: str, error: BaseException) -> None:
     """A telemetry handler raised and was detached (TE1)."""
-    _log.error("telemetry handler failed", handler=id, event_name=event, exc_info=error)
+    emit(
+        _log,
+        "error",
+        "telemetry handler failed",
+        handler=fact(id),
+        event_name=fact(event),
+        exc_info=error,
+    )
 
 
 def unexpected_message(pid: Any, message: Any) -> None:
     """A GenServer without `handle_info` got a message."""
-    _log.error("unexpected message", process=repr(pid), message=shorten(message))
+    emit(_log, "error", "unexpected message", process=shorten(pid), message=shorten(message))
 
 
 def zombie(pid: Any, grace: float, stack: str) -> None:
     """A killed process did not unwind within the grace period and was declared dead."""
-    _log.warning("killed process does not end", process=repr(pid), grace=grace, stack=stack)
+    told = {"process": shorten(pid), "grace": grace, "stack": stack}
+    emit(_log, "warning", "killed process does not end", **told)
 
 
 def events_lost(pid: Any, count: int) -> None:
     """The buffer of a stage was full (GS3)."""
-    _log.warning("events lost: the buffer is full", process=repr(pid), count=count)
+    emit(_log, "warning", "events lost: the buffer is full", process=shorten(pid), count=count)
 
 
 def long_schedule(pid: Any, task: str, seconds: float, stack: str) -> None:
     """A step of a task holds the loop, and still does."""
-    _log.warning(
-        "long schedule", process=repr(pid), task=task, seconds=round(seconds, 3), stack=stack
-    )
+    told = {"task": task, "seconds": round(seconds, 3), "stack": stack}
+    emit(_log, "warning", "long schedule", process=shorten(pid), **told)
 
 
 def dead_letter(pid: Any, message: Any) -> None:
     """A message reached a process that has begun to exit."""
-    _log.debug("dead letter", process=repr(pid), message=shorten(message))
+    emit(_log, "debug", "dead letter", process=shorten(pid), message=shorten(message))
 
 
 def listener_failed(listener: Any, error: BaseException) -> None:
     """A death listener raised; it is kept, and the others are called."""
-    _log.error("death listener failed", listener=repr(listener), exc_info=error)
+    emit(_log, "error", "death listener failed", listener=shorten(listener), exc_info=error)
+
+
+# -- sending ---------------------------------------------------------------------------------------
+
+
+def emit(log: Any, level: str, event: str, /, **facts: Any) -> None:
+    """Send one report to `log`. Never raises: a report that cannot be logged must harm nobody.
+
+    A processor may raise, or the program's output be closed (`python program.py | head -1`). Then
+    one line goes to stderr, and if that fails too, nothing is told.
+    """
+    try:
+        getattr(log, level)(event, **facts)
+    except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
+        if concerns_trio(error):
+            raise
+        _tell_stderr(event, facts, error)
+
+
+def _tell_stderr(event: str, facts: dict[str, Any], error: BaseException) -> None:
+    with suppress(Exception):
+        line = (
+            f"actors: this report could not be logged ({shorten(error)}): {event} {shorten(facts)}"
+        )
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  # the log itself has failed
+
+
+# -- values ----------------------------------------------------------------------------------------
 
 
 def shorten(value: Any) -> str:
     """`repr`, cut; a `repr` that raises is told, because a report must not be lost."""
     try:
         text = repr(value)
-    except Exception as error:
-        text = f"<{type(value).__name__}: its repr raised {error!r}>"
+    except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
+        if concerns_trio(error):
+            raise
+        text = f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
     return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}… ({len(text)} characters)"
+
+
+def fact(value: Any) -> Any:
+    """A value for a structured log: plain ones that are small as they are, others by `shorten`."""
+    match value:
+        case None | bool() | float() | Pid() | Reason():
+            return value
+        case int() if value.bit_length() < 64:
+            return value
+        case str() if type(value) is str and len(value) <= _LIMIT:
+            return value
+    return shorten(value)
+
+
+def _lineage(pids: Any) -> list[str]:
+    return [pid if type(pid) is str else shorten(pid) for pid in pids]
 
 
 def _exception(reason: Any) -> BaseException | None:

@@ -36,7 +36,8 @@ import attrs
 
 from actors import reports
 from actors.context import current
-from actors.exceptions import ActorsError, NoNodeError, ProcessExit
+from actors.exceptions import ActorsError, NoNodeError
+from actors.failures import concerns_trio
 
 __all__ = (
     "Handler",
@@ -115,7 +116,9 @@ class Handlers:
                 continue  # an earlier handler has detached it
             try:
                 entry.handler(event, measurements, metadata, entry.config)
-            except (Exception, ProcessExit) as error:
+            except BaseException as error:  # noqa: ASYNC103  # raised again if nobody's failure
+                if concerns_trio(error):
+                    raise
                 self.detach(entry.id)
                 reports.telemetry_handler_failed(entry.id, event, error)
                 failure = {"id": entry.id, "event": event, "error": error}

@@ -18,6 +18,7 @@ import trio
 from actors import reports
 from actors.deadlines import Timer
 from actors.exceptions import MailboxFullError
+from actors.failures import concerns_trio
 from actors.kernel import Destination, whereis
 from actors.pid import Answer, Pid, Reference
 from actors.process import Process, current_process
@@ -161,8 +162,10 @@ def _start(seconds: float, ref: TimerRef, also_owned_by: list[Process] | None = 
 def _send(destination: Destination, message: Any) -> None:
     try:
         pid = whereis(destination)
-    except Exception as error:  # a registry of the user's; it must not stop the other timers
-        reports.timer_failed(destination, error)
+    except BaseException as error:  # noqa: ASYNC103  # raised again if nobody's failure
+        if concerns_trio(error):
+            raise
+        reports.timer_failed(destination, error)  # a registry of the user's
         return
     if pid is not None:
         with suppress(MailboxFullError):  # a bounded mailbox: telemetry tells what was lost
