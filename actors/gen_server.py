@@ -54,14 +54,15 @@ class GenServer:
     hibernate_after: ClassVar[float | None] = None
     """Seconds without a message after which `hibernate` is called."""
 
-    _is_root_server: ClassVar[bool] = True
     _process: Process
 
     # -- callbacks -------------------------------------------------------------------------------
 
-    async def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Set up the state from the start arguments; the starter waits. May return an action,
-        `Ignore()` or `Stop`.
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the state from the start arguments. May return an action, `Ignore()` or `Stop`.
+
+        Write it as `async def` if it has to wait for something: the starter then waits too. A plain
+        function is the faster start: it runs in the starter's step, as the new server.
         """
         if args or kwargs:
             raise TypeError(
@@ -182,7 +183,7 @@ class GenServer:
             raise RuntimeError(f"{process.pid!r} is a server already")
         if name is not None and process.name != name:
             raise RuntimeError(f"{process.pid!r} is not registered as {name!r}")
-        await serve(self._bind(process), None, {}, then)
+        await serve(self._bind(process), then)
 
     @classmethod
     def child_spec(
@@ -231,8 +232,14 @@ class GenServer:
             f"{type(self).__name__} has no {callback}, but was given {message!r}"
         )
 
+    @classmethod
+    def _traps_exits(cls) -> bool:
+        return cls.terminate is not GenServer.terminate if cls.trap_exit is None else cls.trap_exit
+
     def _bind(self, process: Process) -> Self:
         self._process = process
+        process.server = self
+        process.has_loop = True
         return self
 
 

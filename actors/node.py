@@ -110,6 +110,22 @@ class Node:
         """Start a process that runs `main(*args)`; `parent` is linked to it if `link`, in the same
         step.
         """
+        process = self.prepare(
+            label, parent=parent, link=link, trap_exit=trap_exit, mailbox=mailbox
+        )
+        self.start_task(process, main, args)
+        return process
+
+    def prepare(
+        self,
+        label: str,
+        *,
+        parent: Process | None = None,
+        link: bool = False,
+        trap_exit: bool = False,
+        mailbox: Bounded | None = None,
+    ) -> Process:
+        """Enter a process into the table that has no task yet: `start_task` gives it one."""
         process = self._new_process(label, parent, trap_exit=trap_exit)
         if mailbox is not None:
             bound(process, mailbox)
@@ -118,11 +134,35 @@ class Node:
                 parent.link(process.pid)
             else:
                 process.parent = process.pid
-        self._start_task(label, process.run, main, args)
         return process
 
-    def _start_task(self, name: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        self._context.run(lambda: self._nursery.start_soon(function, *args, name=name))
+    def context_of(self, process: Process) -> contextvars.Context:
+        """A context in which code runs as `process`."""
+        context = self._context.copy()
+        context.run(current.set, process)
+        return context
+
+    def start_task(
+        self,
+        process: Process,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        *,
+        context: contextvars.Context | None = None,
+        asleep: bool = False,
+    ) -> None:
+        """Let a prepared process run `main(*args)`; see `Process.run`."""
+        self._start_soon(context, process.run, main, args, asleep, name=process.label)
+
+    def _start_soon(
+        self,
+        context: contextvars.Context | None,
+        function: Callable[..., Awaitable[Any]],
+        *args: Any,
+        name: str,
+    ) -> None:
+        # Not in a lambda: this is done for each process.
+        (context or self._context).run(self._nursery.start_soon, function, *args, name=name)
 
     def _new_process(self, label: str, parent: Process | None, *, trap_exit: bool) -> Process:
         self._serial += 1
@@ -164,7 +204,7 @@ class Node:
             except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
                 owner.begin_exit(owner.reason_of_escaped(error))
 
-        self._start_task(f"helper of {owner.pid!r}", help_owner)
+        self._start_soon(None, help_owner, name=f"helper of {owner.pid!r}")
 
     def forget(self, process: Process) -> None:
         """Part of the death procedure."""
@@ -231,7 +271,8 @@ class Node:
         """Ctrl-C or `sys.exit()` hit the code of a process: end the body, then all in order."""
         if self.interruption is None:
             self.interruption = error
-        self.main.cancel_scope.cancel()
+        if self.main.cancel_scope is not None:
+            self.main.cancel_scope.cancel()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -284,6 +325,7 @@ async def open_node(
                 process_class=DetectingProcess if detect_deadlocks else Process,
             )
             main = node.main
+            main.cancel_scope = trio.CancelScope()
             token = current.set(main)
             nursery.start_soon(node.deadlines.run, name=f"{name}: deadlines")  # runs as main
             try:

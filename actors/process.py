@@ -15,11 +15,13 @@ it through its `Pid`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from inspect import iscoroutine
 from typing import Any, Protocol
 
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
+from actors import reports
 from actors.calls import NO_CALLS, Call, ExitWaiter, System
 from actors.context import current
 from actors.deadlines import Deadlines
@@ -31,12 +33,19 @@ from actors.pid import Pid
 from actors.ties import Tied
 
 __all__ = (
+    "STEPS_PER_TURN",
     "Process",
     "ProcessNode",
     "Starting",
     "answer_without_loop",
     "current_process",
 )
+
+
+STEPS_PER_TURN = 64
+"""A process that finds its messages waiting, or starts others that are up at once, yields to the
+others after so many.
+"""
 
 
 def current_process() -> Process:
@@ -156,7 +165,8 @@ class Process(Tied):
         """Set when the end needs no crash report: the behaviour has made its own, or OTP makes
         none.
         """
-        self.cancel_scope = trio.CancelScope()
+        self.cancel_scope: trio.CancelScope | None = None
+        """Around the process's code, from its first step on."""
         self.task: trio.lowlevel.Task | None = None
         self.links = self.watchers = self.monitors = None
         self.pending: set[Any] = NO_CALLS
@@ -187,17 +197,40 @@ class Process(Tied):
         """What a child has as its ancestors: this process first, by name if it has one (P8)."""
         return (self.name or self.pid, *self.ancestors)
 
+    def takes_a_turn(self) -> bool:
+        """Called for what this process does without waiting: should it let the others run now?"""
+        self.turn += 1
+        if self.turn <= STEPS_PER_TURN and self.exit_reason is None:
+            return False
+        self.turn = 0
+        return True
+
     # -- running ---------------------------------------------------------------------------------
 
-    async def run(self, main: Callable[..., Awaitable[Any]], args: Iterable[Any]) -> None:
-        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons."""
+    async def run(
+        self,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        asleep: bool = False,  # noqa: FBT001, FBT002  # Trio passes it on by position
+    ) -> None:
+        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons.
+
+        `asleep`: `main` has nothing to do before the first message. Many processes are started long
+        before they are needed, and a cancel scope costs as much as all the rest of a start.
+        """
         current.set(self)
         self.task = current_task()
         reason: Any = NORMAL
         try:
-            if self.exit_reason is None:  # otherwise it was ended before its first step
-                with self.cancel_scope:
+            while asleep and not self.mailbox.queue and self.exit_reason is None:
+                await self.mailbox.wait()
+            if self.exit_reason is None:
+                with trio.CancelScope() as self.cancel_scope:
                     await main(*args)
+            else:  # it was ended before its first step
+                for arg in args:
+                    if iscoroutine(arg):
+                        arg.close()
         except ProcessExit as request:
             reason = request.reason
         except Exception as error:
@@ -268,7 +301,10 @@ class Process(Tied):
             return
         self.exit_reason = reason
         self.deliver = self._drop
-        self.cancel_scope.cancel()
+        if self.cancel_scope is not None:
+            self.cancel_scope.cancel()
+        else:
+            self.mailbox.wake()
         if reason is KILLED:
             self._expect_end()
 
@@ -294,9 +330,9 @@ class Process(Tied):
         self.signal_links(reason)
         self.signal_watchers(reason)
         for call in list(self.pending):
-            call.fail_with(reason)
+            _tell(call.fail_with, reason)
         for joiner in list(self.joiners or ()):
-            joiner.resolve(reason)
+            _tell(joiner.resolve, reason)
         if self.start is not None:
             self.start.child_ended(reason)
         self.node.report_crash(self, reason)
@@ -348,8 +384,14 @@ class Process(Tied):
             caller = current_process()
         if caller is self and self.task in (None, current_task()):
             raise call_error(CALLING_SELF, name, request)
-        call = Call(caller.pid, name, request)
-        self.ask(call, timeout)
+        pending = self.pending
+        if pending is NO_CALLS:
+            pending = self.pending = set()
+        call = Call(caller.pid, name, request, pending)
+        pending.add(call)
+        if timeout is not None:
+            self.node.deadlines.add(call, timeout)
+        self.deliver(call)
         if not call.done:
             call.task = current_task()  # what `call.wait()` does, without its frame
             await wait_task_rescheduled(call.give_up)
@@ -435,6 +477,14 @@ def _interrupt_in(error: BaseException) -> BaseException | None:
         found = (_interrupt_in(inner) for inner in error.exceptions)
         return next((inner for inner in found if inner is not None), None)
     return error if isinstance(error, KeyboardInterrupt | SystemExit) else None
+
+
+def _tell(answer: Callable[[Any], object], reason: Any) -> None:
+    """Whoever is told of an end may fail at it; the others must hear of it all the same."""
+    try:
+        answer(reason)
+    except (Exception, ProcessExit) as error:
+        reports.listener_failed(answer, error)
 
 
 def _drop_late(message: Any) -> None:

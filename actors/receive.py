@@ -22,10 +22,6 @@ from actors.selective import NOTHING, Mark
 __all__ = ("Match", "ReceiveTimeoutError", "receive")
 
 
-MESSAGES_PER_TURN = 64
-"""A process that finds its messages waiting yields to the others after this many."""
-
-
 class ReceiveTimeoutError(ActorsError, TimeoutError):
     """No message that `receive` asked for arrived in time."""
 
@@ -49,9 +45,7 @@ async def receive(match: Match = None, timeout: float | None = None) -> Any:
         raise RuntimeError(
             f"receive() belongs to the own task of {process.pid!r}, not to its helpers"
         )
-    process.turn += 1
-    if process.turn > MESSAGES_PER_TURN or process.exit_reason is not None:
-        process.turn = 0
+    if process.takes_a_turn():
         await trio.lowlevel.checkpoint()
     queue = process.mailbox.queue
     if match is None and queue and type(queue) is deque and type(queue[0]) is not System:

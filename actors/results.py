@@ -66,6 +66,8 @@ class Hibernate:
 
 
 Action: TypeAlias = Continue | Timeout | IdleTimeout | Hibernate
+ACTIONS: Final = frozenset({Continue, Timeout, IdleTimeout, Hibernate})
+"""Their types."""
 
 
 @attrs.frozen

@@ -14,22 +14,13 @@ import trio
 
 from actors import reports
 from actors.calls import Call, System
-from actors.exceptions import ProcessExit, StartError, StartIgnoredError, reason_of
-from actors.exits import NORMAL, BadReturn, is_orderly
+from actors.exceptions import ProcessExit, reason_of
+from actors.exits import BadReturn, is_orderly
 from actors.messages import Exit
 from actors.pid import Cast
 from actors.process import Process
-from actors.results import (
-    NO_REPLY,
-    Continue,
-    Hibernate,
-    IdleTimeout,
-    Ignore,
-    NoReply,
-    Reply,
-    Stop,
-    Timeout,
-)
+from actors.results import ACTIONS, NO_REPLY, Continue, Ignore, NoReply, Reply, Stop
+from actors.server_init import finish_init
 from actors.server_timers import Fired, ServerTimers, wait_or_hibernate
 from actors.system import answer_system, describe
 
@@ -53,9 +44,6 @@ class Server(Protocol):
     trap_exit: ClassVar[bool | None]
     hibernate_after: ClassVar[float | None]
     _process: Process
-
-    async def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Set up."""
 
     async def handle_call(self, request: Any, sender: Call) -> Any:
         """Answer."""
@@ -85,42 +73,17 @@ class Server(Protocol):
         """The counterpart."""
 
 
-async def _initialise(process: Process, server: Server, args: Any, kwargs: Any) -> Any:
-    """Run `init` and tell the starter; what to do first.
-
-    Raises `ProcessExit` if there is to be no server (G5).
-    """
-    start: Any = process.start
-    try:
-        result = await server.init(*args, **kwargs)
-    except StartError as error:  # OTP's {error, Reason}: refused, and nobody dies of it
-        refused = StartError(error.reason) if isinstance(error, StartIgnoredError) else error
-        start.failure = refused
-        raise ProcessExit(NORMAL) from error
-    if isinstance(result, Ignore):
-        start.failure = StartIgnoredError()
-        raise ProcessExit(NORMAL)
-    if isinstance(result, Stop):
-        raise ProcessExit(result.reason)
-    if result is not None and type(result) not in _ACTIONS:
-        raise ProcessExit(BadReturn(result, "init"))
-    if process.exit_reason is None:
-        start.started()
-    return result
-
-
 async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
-    server: Server, args: tuple[Any, ...] | None, kwargs: dict[str, Any], then: Any = None
+    server: Server, then: Any = None, initialising: Awaitable[Any] | None = None
 ) -> NoReturn:
-    """The whole life of a server; without `args` it is initialised already, and does `then` first.
+    """The life of a server, which does `then` first; `initialising` is an `init` that waits.
 
     Leaves with `ProcessExit(reason)`, or cancelled by an exit signal.
     """
     process = server._process
-    process.server = server
-    process.has_loop = True
-    if args is not None:
-        then = await _initialise(process, server, args, kwargs)
+    if initialising is not None:
+        then = await finish_init(process, initialising)
+        initialising = None
     mailbox = process.mailbox
     nap_after = server.hibernate_after
     parent = process.parent
@@ -215,13 +178,20 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
         reason = stop.reason
     except (Exception, ProcessExit) as error:
         reason = reason_of(error)
-    except BaseExceptionGroup as group:
-        if group.split(ProcessExit)[1] is not None:
-            raise  # it holds a cancellation or an interrupt
-        reason = reason_of(group)
+    except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the server's
+        if _concerns_trio(error):
+            raise
+        reason = reason_of(error)
     if timers is not None:
         timers.cancel()
     await _end(process, server, item, reason, stop)
+
+
+def _concerns_trio(error: BaseException) -> bool:
+    """Is it, or does it hold, a cancellation or an interrupt?"""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(_NOT_OURS) is not None
+    return isinstance(error, _NOT_OURS)
 
 
 def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:
@@ -251,5 +221,5 @@ async def _end(
     raise ProcessExit(reason)
 
 
-_ACTIONS = frozenset({Continue, Timeout, IdleTimeout, Hibernate})
-_RESULTS = frozenset({Reply, NoReply, Stop, Ignore}) | _ACTIONS
+_NOT_OURS = (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit)
+_RESULTS = ACTIONS | {Reply, NoReply, Stop, Ignore}

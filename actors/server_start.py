@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+import trio
 
 from actors.bounded import Bounded
 from actors.exceptions import AlreadyStartedError
 from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
-from actors.node import current_node
+from actors.node import Node, current_node
 from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
+from actors.server_init import begin_init
 from actors.server_loop import serve
 from actors.start import Start
 
-__all__ = ("start_monitored_server", "start_server")
+__all__ = ("begin_start", "start_monitored_server", "start_server")
 
 
 async def start_server(
@@ -29,10 +32,8 @@ async def start_server(
 ) -> Pid:
     """Start a server and wait until its `init` has returned; `timeout` is in seconds."""
     starter = current_process()
-    process = _spawn_server(
-        starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=link
-    )
-    return await _wait_started(starter, process, timeout)
+    start = begin_start(starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=link)
+    return await _finish_start(starter, start, timeout)
 
 
 async def start_monitored_server(
@@ -46,39 +47,40 @@ async def start_monitored_server(
 ) -> tuple[Pid, MonitorRef]:
     """`start_server` that watches it from the first step; a failed start leaves no `Down`."""
     starter = current_process()
-    process = _spawn_server(
-        starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=False
-    )
-    ref = starter.watch(process.pid, process.pid)
+    start = begin_start(starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=False)
+    ref = starter.watch(start.child.pid, start.child.pid)
     try:
-        return await _wait_started(starter, process, timeout), ref
+        return await _finish_start(starter, start, timeout), ref
     except BaseException:
         demonitor(ref, flush=True)
         raise
 
 
-def _spawn_server(
+def begin_start(
     starter: Process,
     server_class: type[Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
     name: Name | None,
-    mailbox: Bounded | None,
     link: bool,
-) -> Process:
+    mailbox: Bounded | None = None,
+) -> Start:
+    """Make the server and call its `init`, as `starter`; done already, unless `init` waits.
+
+    Does not wait itself. Raises `AlreadyStartedError`, and what the class raises.
+    """
     if name is not None:
         holder = whereis(name)
         if holder is not None:
             raise AlreadyStartedError(holder)
+    node = cast("Node", starter.node)
     server = server_class()
-    process = current_node().spawn(
-        serve,
-        (server, args, kwargs),
-        label=server_class.__name__,
+    process = node.prepare(
+        server_class.__name__,
         parent=starter,
         link=link,
-        trap_exit=_traps_exits(server_class),
+        trap_exit=server_class._traps_exits(),
         mailbox=mailbox,
     )
     server._bind(process)
@@ -87,15 +89,37 @@ def _spawn_server(
             _register(name, process.pid)
         except BaseException:
             starter.unlink(process.pid)
-            process.begin_exit(NORMAL)  # it has not taken a step and never will
+            process.end(NORMAL)
             raise
-    return process
-
-
-async def _wait_started(starter: Process, process: Process, timeout: float | None) -> Pid:
     start = Start(starter, process)
-    if timeout is not None:
-        starter.node.deadlines.add(start, timeout)
+    _initialise(node, process, server, args, kwargs)
+    return start
+
+
+def _initialise(
+    node: Node, process: Process, server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    context = node.context_of(process)
+    try:
+        then, initialising = begin_init(process, context, server, args, kwargs)
+    except GeneratorExit:  # the interpreter ends
+        raise
+    except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
+        process.end(process.reason_of_escaped(error))
+        return
+    if process.exit_reason is not None:  # `init` has ended it
+        process.end(process.exit_reason)
+        return
+    asleep = initialising is None and then is None and server.hibernate_after is None
+    node.start_task(process, serve, (server, then, initialising), context=context, asleep=asleep)
+
+
+async def _finish_start(starter: Process, start: Start, timeout: float | None) -> Pid:
+    if not start.done:
+        if timeout is not None:
+            starter.node.deadlines.add(start, timeout)
+    elif starter.takes_a_turn():
+        await trio.lowlevel.checkpoint()
     pid: Pid = await start.wait()
     return pid
 
@@ -106,18 +130,3 @@ def _register(name: Name, pid: Pid) -> None:
         current_node().register(name, pid)
     elif not name.registry.register_name(name.key, pid):
         raise AlreadyStartedError(whereis(name))
-
-
-def _traps_exits(server_class: type[Any]) -> bool:
-    flag: bool | None = server_class.trap_exit
-    return _defines(server_class, "terminate") if flag is None else flag
-
-
-def _defines(server_class: type[Any], callback: str) -> bool:
-    """Does a class between the user's and GenServer define it?"""
-    for base in server_class.__mro__:
-        if base.__dict__.get("_is_root_server"):
-            return False
-        if callback in base.__dict__:
-            return True
-    return False

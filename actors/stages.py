@@ -38,7 +38,7 @@ from actors import reports, telemetry
 from actors.exits import is_orderly
 from actors.gen_server import GenServer
 from actors.kernel import Destination, demonitor, monitor, whereis
-from actors.messages import Down
+from actors.messages import Down, Promised
 from actors.pid import MonitorRef
 from actors.results import Stop
 from actors.stage_dispatch import DemandDispatcher, Dispatcher, Selector
@@ -214,7 +214,7 @@ class IterableProducer(Producer):
     Consumers that shall outlive it subscribe with `cancel=Cancel.TRANSIENT`.
     """
 
-    async def init(self, events: Iterable[Any]) -> None:
+    def init(self, events: Iterable[Any]) -> None:
         """The iterable is read in steps, in the stage's process: it must not block."""
         self._events = iter(events)
         self._exhausted = False
@@ -238,7 +238,7 @@ class IterableProducer(Producer):
         return None
 
 
-class _Exhausted:
+class _Exhausted(Promised):
     """By an IterableProducer to itself."""
 
 

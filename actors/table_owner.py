@@ -35,7 +35,7 @@ class TableOwner(GenServer):
 
     table: OwnedTable
 
-    async def init(self, table: OwnedTable) -> None:
+    def init(self, table: OwnedTable) -> None:
         """Take `table`; from now on it can be found."""
         self.table = table
         self._node = current_node()

@@ -6,7 +6,7 @@ no channel and no cancel scope per wait; a time limit is an entry in the node's 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
@@ -21,7 +21,8 @@ class Waiting:
     The verbs, without a place for the fields: `Waiter` and `Call` have them.
     """
 
-    __slots__ = ()
+    if not TYPE_CHECKING:  # mypy would take it for all that there is
+        __slots__ = ()
 
     task: Task | None
     deadlines: dict[Any, float] | None

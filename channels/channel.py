@@ -232,7 +232,7 @@ class Channel(GenServer):
         """A channel is never restarted: its client joins again."""
         return super().child_spec(*args, **{"restart": Restart.TEMPORARY, **options})
 
-    async def init(self, request: JoinRequest) -> None:
+    def init(self, request: JoinRequest) -> None:
         """Not for overriding: `join` is the channel's init; nobody waits for it."""
         self._transport = request.transport
         self._key = request.key

@@ -10,7 +10,7 @@ from actors import From, GenServer, run
 class Counter(GenServer):
     """Counts."""
 
-    async def init(self, start: int = 0) -> None:
+    def init(self, start: int = 0) -> None:
         """The state is `self`."""
         self.count = start
 

@@ -27,7 +27,7 @@ class Drainer(GenServer):
     and waits until they are gone.
     """
 
-    async def init(self, services: Services, options: DrainOptions) -> None:
+    def init(self, services: Services, options: DrainOptions) -> None:
         """See `DrainOptions`."""
         self._services = services
         self._options = options

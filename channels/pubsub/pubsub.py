@@ -235,7 +235,7 @@ class Job:
 class PubSubServer(GenServer):
     """The process of a PubSub: dispatches what is too much for one step."""
 
-    async def init(self, pubsub: PubSub) -> None:
+    def init(self, pubsub: PubSub) -> None:
         """Open the table for subscribers."""
         self._pubsub = pubsub
         pubsub.attach(current_node(), self.pid)

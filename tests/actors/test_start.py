@@ -1,5 +1,6 @@
 """Starting servers: the whole matrix of OTP (semantics PL, G1 to G5)."""
 
+from contextvars import ContextVar
 from typing import Any
 
 import attrs
@@ -42,6 +43,7 @@ from actors import (
     trap_exit,
     whereis,
 )
+from actors.process import STEPS_PER_TURN
 from tests.actors.helpers import Boom, forever, info_of
 
 BOOM = Boom("init")
@@ -61,6 +63,17 @@ class Starting(GenServer):
 
     async def handle_continue(self, token):
         pass
+
+
+class PlainlyStarting(Starting):
+    """The same, with an `init` that is a plain function."""
+
+    def init(self, behaviour):  # the base has it async
+        try:
+            behaviour(self).send(None)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError("it waits")
 
 
 def gives(value):
@@ -118,34 +131,41 @@ def row(request):
     return request.param
 
 
+@pytest.fixture(params=[Starting, PlainlyStarting])
+def starting(request):
+    return request.param
+
+
 def same_error(one, other):
     return type(one) is type(other) and one.reason == other.reason
 
 
-async def test_a_failed_start_raises_what_otp_returns(node, row):
+async def test_a_failed_start_raises_what_otp_returns(node, starting, row):
     with pytest.raises(StartError) as caught:
-        await Starting.start(row.behaviour, name="x")
+        await starting.start(row.behaviour, name="x")
     assert same_error(caught.value, row.error)
     assert whereis("x") is None
     assert len(node.processes) == 1
 
 
-async def test_a_failed_linked_start_leaves_a_trapping_starter_alive_and_without_an_exit(node, row):
+async def test_a_failed_linked_start_leaves_a_trapping_starter_alive_and_without_an_exit(
+    node, starting, row
+):
     trap_exit()
     with pytest.raises(StartError) as caught:
-        await Starting.start_link(row.behaviour, name="x")
+        await starting.start_link(row.behaviour, name="x")
     assert same_error(caught.value, row.error)
     assert whereis("x") is None
     with pytest.raises(ReceiveTimeoutError):
         await receive(timeout=0)
 
 
-async def test_a_failed_linked_start_ends_a_starter_that_does_not_trap(node, row):
+async def test_a_failed_linked_start_ends_a_starter_that_does_not_trap(node, starting, row):
     me = self_pid()
 
     async def starter():
         try:
-            await Starting.start_link(row.behaviour)
+            await starting.start_link(row.behaviour)
         except StartError as error:
             send(me, error)
 
@@ -158,24 +178,24 @@ async def test_a_failed_linked_start_ends_a_starter_that_does_not_trap(node, row
         assert same_error(await receive(timeout=0), row.error)
 
 
-async def test_only_failures_that_are_not_orderly_are_reported(node, row):
+async def test_only_failures_that_are_not_orderly_are_reported(node, starting, row):
     with structlog.testing.capture_logs() as logs, pytest.raises(StartError):
-        await Starting.start(row.behaviour)
+        await starting.start(row.behaviour)
     assert len(logs) == (1 if row.logged else 0)
 
 
-async def test_a_monitored_start_that_fails_leaves_no_down(node, row):
+async def test_a_monitored_start_that_fails_leaves_no_down(node, starting, row):
     with pytest.raises(StartError) as caught:
-        await Starting.start_monitor(row.behaviour, name="x")
+        await starting.start_monitor(row.behaviour, name="x")
     assert same_error(caught.value, row.error)
     with pytest.raises(ReceiveTimeoutError):
         await receive(timeout=0)
 
 
-async def test_the_same_failure_five_times_leaks_nothing(node, row):
+async def test_the_same_failure_five_times_leaks_nothing(node, starting, row):
     for _ in range(5):
         with pytest.raises(StartError) as caught:
-            await Starting.start(row.behaviour, name="x")
+            await starting.start(row.behaviour, name="x")
         assert same_error(caught.value, row.error)
     assert node.statistics().processes == 1
     assert node.statistics().deadlines == 0
@@ -184,8 +204,8 @@ async def test_the_same_failure_five_times_leaks_nothing(node, row):
 @pytest.mark.parametrize(
     "result", [None, Continue("x"), Timeout(5, "x"), IdleTimeout(5), Hibernate()]
 )
-async def test_a_start_returns_the_pid_for_every_legal_result(node, result):
-    for start in (Starting.start, Starting.start_link):
+async def test_a_start_returns_the_pid_for_every_legal_result(node, starting, result):
+    for start in (starting.start, starting.start_link):
         pid = await start(gives(result))
         assert await pid.call("x") == "served"
 
@@ -219,6 +239,97 @@ async def test_a_server_without_init_takes_no_arguments(node):
     with pytest.raises(StartError) as caught:
         await Bare.start(1)
     assert isinstance(caught.value.reason.exception, TypeError)
+
+
+# -- an init that is a plain function (PL1) ------------------------------------------------------
+
+
+async def test_a_server_whose_init_is_plain_is_up_before_anybody_else_has_run(node):
+    ran: list[Any] = []
+
+    async def other():
+        ran.append(1)
+
+    spawn(other)
+    for start in (PlainlyStarting.start, PlainlyStarting.start_link):
+        pid = await start(gives(None))
+        assert pid.is_alive()
+    assert ran == []
+    assert await pid.call("x") == "served"
+
+
+async def test_a_plain_init_runs_as_the_new_server_and_in_its_context(node):
+    variable: ContextVar[str] = ContextVar("variable")
+
+    class Plain(GenServer):
+        def init(self):
+            assert self_pid() is self.pid
+            variable.set("the server's")
+
+        async def handle_call(self, request, sender):
+            return self_pid(), variable.get()
+
+    variable.set("the starter's")
+    pid = await Plain.start()
+    assert await pid.call("x") == (pid, "the server's")
+    assert variable.get() == "the starter's"
+    assert self_pid() is not pid
+
+
+async def test_a_plain_init_may_return_something_to_be_awaited(node, autojump_clock):
+    class Plain(GenServer):
+        def init(self):
+            return self._set_up()
+
+        async def _set_up(self):
+            assert trio.lowlevel.current_task() is node.processes[self.pid].task
+            await trio.sleep(1)
+            return Continue("go")
+
+        async def handle_continue(self, token):
+            self.token = token
+
+        async def handle_call(self, request, sender):
+            return self.token
+
+    pid = await Plain.start()
+    assert trio.current_time() == 1
+    assert await pid.call("x") == "go"
+
+
+async def test_a_starter_of_many_lets_the_others_run_now_and_then(node):
+    ran: list[Any] = []
+
+    async def other():
+        ran.append(1)
+
+    spawn(other)
+    for _ in range(2 * STEPS_PER_TURN + 2):
+        await PlainlyStarting.start(gives(None))
+    assert ran == [1]
+
+
+@pytest.mark.parametrize("reason", [KILL, SHUTDOWN, "x"])
+async def test_a_server_that_has_had_no_message_yet_dies_of_an_exit_signal(node, reason):
+    pid, ref = await PlainlyStarting.start_monitor(gives(None))
+    await wait_all_tasks_blocked()
+    exit(pid, reason)
+    assert (await receive(ref)).reason is (KILLED if reason is KILL else reason)
+
+
+async def test_a_server_that_is_ended_before_its_first_step_never_awaits_its_init(node):
+    ran: list[Any] = []
+
+    async def behaviour(server):
+        ran.append(1)
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await Starting.start_link(behaviour)
+    await wait_all_tasks_blocked()
+    assert scope.cancelled_caught
+    assert ran == []
+    assert len(node.processes) == 1
 
 
 # -- the time that init may take (PL3) -----------------------------------------------------------
