@@ -2,7 +2,8 @@
 
 A joined channel subscribes with a `Fastlane` as metadata. Its dispatcher encodes once for each
 serializer, frames once, and hands the same bytes to every outbox; a channel process is woken only
-for events that it intercepts. Subscribers without a fastlane get the `Broadcast` as a message.
+for events that it intercepts. Whoever subscribed with other metadata, or none, gets the
+`Broadcast` as a message.
 
 A decision, not a process: it runs wherever the broadcast is dispatched. Source:
 `Phoenix.Channel.Server.dispatch/3`.
@@ -52,7 +53,7 @@ def dispatch(
         if pid is sender:
             continue
         lane = subscription.metadata
-        if lane is None or event in lane.intercepts:
+        if type(lane) is not Fastlane or event in lane.intercepts:
             pid.send(broadcast)
             continue
         serializer = lane.serializer
