@@ -9,6 +9,7 @@ here. Every wait has a deadline and every buffer a bound. Source: RFC 9110, RFC 
 from __future__ import annotations
 
 import contextlib
+import re
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -29,6 +30,7 @@ _MAX_HEAD: Final = 16 * 1024  # bytes
 _MAX_HEADERS: Final = 100
 _CHUNK: Final = 64 * 1024  # bytes of a body in one write
 _WRITE_TIMEOUT: Final = 30.0  # seconds for one write: a peer that reads nothing for so long is gone
+_WORDS: Final = re.compile(r"[A-Za-z][A-Za-z -]*")  # up to the first mark: a colon, a quote
 
 
 @attrs.frozen
@@ -200,7 +202,7 @@ class HttpConnection:
         except h11.RemoteProtocolError as error:
             hint = error.error_status_hint
             status = hint if hint in {414, 431, 501, 505} else 400
-            raise HttpError(status, f"{error}.") from None
+            raise HttpError(status, f"{_kind(error)}.") from None
         assert not isinstance(event, type)  # NEED_DATA and PAUSED: only behind a whole request
         return event
 
@@ -238,6 +240,14 @@ class HttpConnection:
                 await self._stream.send_all(data)
         except trio.TooSlowError:
             raise trio.BrokenResourceError("the peer does not read") from None
+
+
+def _kind(error: h11.RemoteProtocolError) -> str:
+    """What was wrong, in h11's words, which it begins with. Behind them it quotes the line, which
+    may hold a token: it goes neither to the log nor into the answer.
+    """
+    words = _WORDS.match(str(error))
+    return words[0].strip() if words else "malformed request"
 
 
 def _request(event: h11.Request, leftover: bytes) -> Request:

@@ -139,6 +139,48 @@ async def test_a_malformed_head_is_400(wire, head):
 
 
 @pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        pytest.param(
+            b"GET /?token=S3CRET x HTTP/1.1\r\nHost: h\r\n\r\n", "illegal request line", id="target"
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: h\r\nAuthorization : Bearer S3CRET\r\n\r\n",
+            "illegal header line",
+            id="header",
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: S3CRET\r\n\r\n",
+            "Only Transfer-Encoding",
+            id="coding",
+        ),
+        pytest.param(b"GET / S3CRET/1.1\r\nHost: h\r\n\r\n", "illegal request line", id="version"),
+    ],
+)
+async def test_neither_answer_nor_error_repeats_a_malformed_head(wire, head, words):
+    """The error's text is logged, and the head may hold a token."""
+    connection, client = wire
+    await client.send_all(head)
+    with pytest.raises(HttpError, match=words) as refused:
+        await connection.read_head(timeout=5)
+    assert "S3CRET" not in str(refused.value)
+    assert isinstance(answer := refused.value.response.body, bytes)
+    assert b"S3CRET" not in answer
+
+
+@pytest.mark.parametrize("body", [b"S3CRET\r\nhe\r\n0\r\n\r\n", b"2\r\nheS3CRET\r\n0\r\n\r\n"])
+async def test_neither_answer_nor_error_repeats_a_malformed_chunk(wire, body):
+    connection, client = wire
+    await client.send_all(post(b"Transfer-Encoding: chunked", body))
+    await connection.read_head(timeout=5)
+    with pytest.raises(HttpError, match="chunk") as refused:
+        await connection.read_body(max_bytes=100, timeout=5)
+    assert "S3CRET" not in str(refused.value)
+    assert isinstance(answer := refused.value.response.body, bytes)
+    assert b"S3CRET" not in answer
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         pytest.param(b"Content-Length: 5\r\nContent-Length: 6", id="two lengths"),
