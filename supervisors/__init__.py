@@ -6,23 +6,27 @@ strategies.py.
 """
 
 from supervisors.application import Application
+from supervisors.application_controller import RunningApplication
 from supervisors.backoff import Backoff
 from supervisors.child_spec import BRUTAL_KILL, INFINITY, ChildLike, ChildSpec, ChildType, Restart
 from supervisors.children import RESTARTING, ChildCount, ChildInfo
 from supervisors.dynamic_supervisor import DynamicSupervisor
 from supervisors.exceptions import (
     AlreadyPresentError,
+    ApplicationNotStartedError,
+    ApplicationStartError,
     ChildAlreadyStartedError,
     ChildNotFoundError,
     ChildRestartingError,
     ChildRunningError,
     ChildStartError,
+    ConfigurationError,
     InvalidFlagError,
     InvalidSpecError,
     MaxChildrenError,
     SupervisorsError,
 )
-from supervisors.exits import CHILD_PROCESS_UNLINKED, FailedToStartChild
+from supervisors.exits import CHILD_PROCESS_UNLINKED, ApplicationEnded, FailedToStartChild
 from supervisors.flags import AutoShutdown, DynamicSupervisorFlags, Strategy, SupervisorFlags
 from supervisors.garbage_collection import GarbageCollection
 from supervisors.partition_supervisor import PartitionSupervisor
@@ -37,6 +41,9 @@ __all__ = (
     "RESTARTING",
     "AlreadyPresentError",
     "Application",
+    "ApplicationEnded",
+    "ApplicationNotStartedError",
+    "ApplicationStartError",
     "AutoShutdown",
     "Backoff",
     "ChildAlreadyStartedError",
@@ -49,6 +56,7 @@ __all__ = (
     "ChildSpec",
     "ChildStartError",
     "ChildType",
+    "ConfigurationError",
     "DynamicSupervisor",
     "DynamicSupervisorFlags",
     "FailedToStartChild",
@@ -58,6 +66,7 @@ __all__ = (
     "MaxChildrenError",
     "PartitionSupervisor",
     "Restart",
+    "RunningApplication",
     "StartType",
     "Strategy",
     "Supervisor",

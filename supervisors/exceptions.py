@@ -6,7 +6,7 @@ names the OTP word it stands for in `word` and derives from the nearest builtin 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.exceptions import ActorsError, AlreadyStartedError, StartError
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AlreadyPresentError",
+    "ApplicationNotStartedError",
+    "ApplicationStartError",
     "ChildAlreadyStartedError",
     "ChildNotFoundError",
     "ChildRestartingError",
     "ChildRunningError",
     "ChildStartError",
+    "ConfigurationError",
     "InvalidFlagError",
     "InvalidSpecError",
     "MaxChildrenError",
@@ -33,7 +36,14 @@ class SupervisorsError(ActorsError):
     """The base of everything this package raises."""
 
 
-class InvalidSpecError(SupervisorsError, ValueError):
+class ConfigurationError(SupervisorsError, ValueError):
+    """Whoever configured the program can mend this: it ends with one line and exit code 2.
+
+    For start functions and `init` of yours too.
+    """
+
+
+class InvalidSpecError(ConfigurationError):
     """A child specification is wrong (S3). `word` is OTP's error word, `value` what was given."""
 
     def __init__(self, word: str, value: object, legal: str) -> None:
@@ -42,7 +52,7 @@ class InvalidSpecError(SupervisorsError, ValueError):
         self.value = value
 
 
-class InvalidFlagError(SupervisorsError, ValueError):
+class InvalidFlagError(ConfigurationError):
     """A supervisor flag is wrong (S1, D1). `word` is OTP's error word, `value` what was given."""
 
     def __init__(self, word: str, value: object, legal: str) -> None:
@@ -120,3 +130,28 @@ class ChildStartError(StartError):
 
     def __str__(self) -> str:
         return f"child {self.id!r} did not start: {self.reason!r}"
+
+
+class ApplicationNotStartedError(SupervisorsError, LookupError):
+    """`Application.start`: one that it needs does not run; `Application.stop`: it does not run
+    itself (AP1).
+    """
+
+    word: ClassVar[str] = "not_started"
+
+    def __init__(self, application: Any, needed_by: Any = None) -> None:
+        whose = f", which {needed_by!r} needs; ensure_all_started starts both" if needed_by else ""
+        super().__init__(f"not_started: {application!r} does not run{whose}")
+        self.application = application
+        self.needed_by = needed_by
+
+
+class ApplicationStartError(StartError):
+    """An application did not start; `reason` says why (AP1). Nothing of it is left."""
+
+    def __init__(self, application: Any, reason: object) -> None:
+        super().__init__(reason)
+        self.application = application
+
+    def __str__(self) -> str:
+        return f"{self.application!r} did not start: {self.reason!r}"

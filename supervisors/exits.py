@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = (
     "CHILD_PROCESS_UNLINKED",
     "REACHED_MAX_RESTART_INTENSITY",
+    "ApplicationEnded",
     "FailedToStartChild",
     "SupervisorReason",
 )
@@ -44,3 +45,17 @@ class FailedToStartChild:
 
     def __str__(self) -> str:
         return f"child {self.id!r} did not start: {self.reason!r}"
+
+
+@attrs.frozen
+class ApplicationEnded:
+    """Why a program ends: `application`, which it cannot be without, ended for `reason` (AP2).
+
+    It travels as `Shutdown(ApplicationEnded(application, reason))`, to the node's main process.
+    """
+
+    application: str
+    reason: object
+
+    def __str__(self) -> str:
+        return f"application {self.application} ended: {self.reason!r}"

@@ -10,18 +10,24 @@ from collections.abc import Hashable
 from typing import Final
 
 from actors.exceptions import StartError
-from actors.exits import Crash, Shutdown
+from actors.exits import BadReturn, Crash, Shutdown
+from supervisors.exceptions import ApplicationStartError, ConfigurationError
 from supervisors.exits import FailedToStartChild
 
 __all__ = ("explain", "is_configuration_error", "show_cause")
 
-CONFIGURATION_ERRORS: Final = (OSError, ValueError, TypeError, LookupError, ImportError)
+CONFIGURATION_ERRORS: Final = (OSError, ConfigurationError)
 """What is raised for a port that is taken, a folder that is missing, a wrong specification."""
 
 
 def is_configuration_error(error: StartError) -> bool:
-    """Is the cause something that whoever configured the program can mend?"""
-    return isinstance(_unwrap(error)[1], CONFIGURATION_ERRORS)
+    """Is the cause something that whoever configured the program can mend?
+
+    Only what can hardly be a bug: Python raises ValueError, TypeError and KeyError for those too,
+    and a TimeoutError is an OSError of whom nobody answered.
+    """
+    cause = _unwrap(error)[1]
+    return isinstance(cause, CONFIGURATION_ERRORS) and not isinstance(cause, TimeoutError)
 
 
 def explain(error: StartError) -> str:
@@ -43,6 +49,9 @@ def _unwrap(error: StartError) -> tuple[list[Hashable], object]:
     cause: object = error
     while True:
         match cause:
+            case ApplicationStartError(application=application, reason=inner):
+                path.append(application.title)
+                cause = inner
             case StartError(reason=inner) | Crash(exception=inner) | Shutdown(detail=inner):
                 cause = inner
             case FailedToStartChild(id=id, reason=inner):
@@ -61,4 +70,6 @@ def _text(cause: object) -> str:
         return str(cause)
     if isinstance(cause, BaseException):
         return f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, BadReturn):
+        return f"{cause.callback} may not return {cause.value!r}"
     return cause if isinstance(cause, str) else repr(cause)

@@ -1,4 +1,4 @@
-"""Application: AP2 to AP4 as far as one OS process goes; real programs, real signals."""
+"""Application as a program: AP3 to AP5; real programs, real signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from actors import TIMEOUT, Crash, Shutdown, StartError
-from supervisors import FailedToStartChild
+from supervisors import ConfigurationError, FailedToStartChild
 from supervisors.start_failure import explain, is_configuration_error
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ HEAD = """
     import os, signal, sys, time
     import trio
     from actors import GenServer, StartError
-    from supervisors import Application, Supervisor, Restart
+    from supervisors import Application, ConfigurationError, InvalidFlagError, Restart, Supervisor
 
     class Worker(GenServer):
         async def init(self, name, slow=0.0):
@@ -83,7 +83,7 @@ def only_workers(text: str) -> list[str]:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 def test_a_signal_is_an_ordered_stop_with_exit_code_0(program: Program, signum: signal.Signals):
-    """AP3, AP4."""
+    """AP3 to AP5."""
     with program("""
         Application([worker("a"), worker("b"), worker("c")]).run()
     """) as process:
@@ -95,6 +95,7 @@ def test_a_signal_is_an_ordered_stop_with_exit_code_0(program: Program, signum: 
 
 
 def test_a_second_signal_kills_even_while_a_child_takes_its_time(program: Program):
+    """AP4."""
     with program("""
         Application([Worker.child_spec("slow", slow=60.0, shutdown=60.0)]).run()
     """) as process:
@@ -173,7 +174,7 @@ def test_init_of_a_subclass_gives_the_tree(program: Program):
 
 
 def test_a_tree_that_gives_up_ends_the_program_with_exit_code_1(program: Program):
-    """AP2: permanent."""
+    """AP2, AP5."""
     with program("""
         class Program(Application):
             async def started(self, root):
@@ -187,6 +188,7 @@ def test_a_tree_that_gives_up_ends_the_program_with_exit_code_1(program: Program
 
 
 def test_stopping_the_root_by_hand_is_exit_code_0(program: Program):
+    """AP5."""
     with program("""
         class Program(Application):
             async def started(self, root):
@@ -208,13 +210,13 @@ CONFIGURATION = {
         'FileNotFoundError("no folder ./static")',
         "program.py: web: no folder ./static",
     ),
-    "a class of the wrong kind": (
-        'TypeError("Room is not a Channel")',
-        "program.py: web: TypeError: Room is not a Channel",
-    ),
     "a refusal": (
-        'StartError(ValueError("port must be 0 to 65535"))',
+        'StartError(ConfigurationError("port must be 0 to 65535"))',
         "program.py: web: port must be 0 to 65535",
+    ),
+    "a wrong flag": (
+        'InvalidFlagError("invalid_intensity", -1, "at least 0")',
+        "program.py: web: invalid_intensity: got -1; expected at least 0",
     ),
 }
 
@@ -223,6 +225,7 @@ CONFIGURATION = {
 def test_a_wrong_configuration_is_one_line_on_stderr_and_exit_code_2(
     program, error: str, line: str
 ):
+    """AP5."""
     with program(f"""
         async def start():
             raise {error}
@@ -249,7 +252,7 @@ def test_a_wrong_configuration_is_one_line_on_stderr_and_exit_code_2(
 def test_a_wrong_child_is_one_line_on_stderr_and_exit_code_2(
     program: Program, children: str, message: str
 ):
-    """S3."""
+    """S3, AP5."""
     with program(f"""
         Application({children}).run()
     """) as process:
@@ -262,6 +265,7 @@ def test_a_wrong_child_is_one_line_on_stderr_and_exit_code_2(
 
 
 def test_a_child_that_crashes_during_the_start_is_exit_code_1(program: Program):
+    """AP5."""
     with program("""
         class Buggy(GenServer):
             async def init(self):
@@ -275,6 +279,26 @@ def test_a_child_that_crashes_during_the_start_is_exit_code_1(program: Program):
     assert "Traceback" in out
 
 
+@pytest.mark.parametrize(
+    "error",
+    ['KeyError("a bug")', 'TypeError("a bug")', 'ValueError("a bug")', 'TimeoutError("a bug")'],
+)
+def test_what_may_be_a_bug_is_not_taken_for_a_wrong_configuration(program: Program, error: str):
+    """S36, AP5: it is reported as any failed start, with its traceback, and exit code 1."""
+    with program(f"""
+        async def start():
+            raise {error}
+
+        Application([worker("a"), {{"id": "web", "start": start}}]).run()
+    """) as process:
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert err.startswith("program.py: web: ")
+    assert "a bug" in err
+    assert "start_error" in out
+    assert only_workers(out) == ["start a", "stop a"]
+
+
 # -- reading a failed start ----------------------------------------------------------------------
 
 
@@ -282,9 +306,11 @@ def test_a_child_that_crashes_during_the_start_is_exit_code_1(program: Program):
     ("reason", "line", "configuration"),
     [
         (Crash(OSError(98, "in use")), "[Errno 98] in use", True),
-        (Shutdown(FailedToStartChild("db", ValueError("bad url"))), "db: bad url", True),
-        (Shutdown(FailedToStartChild(dict, Crash(KeyError("X")))), "dict: KeyError: 'X'", True),
-        (StartError(Crash(ImportError("no redis"))), "ImportError: no redis", True),
+        (Shutdown(FailedToStartChild("db", ConfigurationError("bad url"))), "db: bad url", True),
+        (Shutdown(FailedToStartChild(dict, Crash(KeyError("X")))), "dict: KeyError: 'X'", False),
+        (StartError(Crash(ImportError("no redis"))), "ImportError: no redis", False),
+        (Crash(ValueError("bad value")), "bad value", False),
+        (Crash(TimeoutError("nobody answered")), "nobody answered", False),
         (Crash(RuntimeError("two\nlines")), "RuntimeError: two lines", False),
         ("in words", "in words", False),
         (TIMEOUT, "timeout", False),

@@ -1,0 +1,137 @@
+"""The master of one application: the process above its root supervisor (OTP: `application_master`).
+
+It starts the tree, calls the hooks and tells the controller what becomes of it. One process for
+each application, so that a hook that raises or takes its time is that application's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import attrs
+import structlog
+
+from actors import receive, self_pid, trap_exit
+from actors.exceptions import ProcessExit, StartError, StartIgnoredError, reason_of
+from actors.exits import SHUTDOWN, BadReturn
+from actors.messages import Exit
+from actors.pid import Pid
+from actors.results import Ignore
+from supervisors.start_types import StartType
+
+__all__ = ("AppLike", "Ended", "NotStarted", "Started", "run_master")
+
+_log = structlog.get_logger("supervisors")
+
+
+class AppLike(Protocol):
+    """What the master and the controller need of an `Application`."""
+
+    title: str
+    applications: tuple[Any, ...]
+    start_type: StartType
+
+    async def start_root(self) -> Pid:
+        """Start the tree, linked to the calling process."""
+
+    async def started(self, root: Pid) -> None:
+        """A hook."""
+
+    async def prep_stop(self) -> None:
+        """A hook."""
+
+    async def stopped(self, reason: object) -> None:
+        """A hook."""
+
+
+# What a master tells its controller.
+
+
+@attrs.frozen
+class Started:
+    """The tree runs, and `started` has been called."""
+
+    master: Pid
+    root: Pid
+
+
+@attrs.frozen
+class NotStarted:
+    """It did not start; nothing of it is left."""
+
+    master: Pid
+    reason: object
+
+
+@attrs.frozen
+class Ended:
+    """The tree has ended, and `stopped` has been called."""
+
+    master: Pid
+    reason: object
+
+
+async def run_master(application: AppLike, controller: Pid) -> None:
+    """The main function of the process; an exit signal of the controller asks it to stop."""
+    trap_exit()
+    controller.send(await _live(application, controller, self_pid()))
+
+
+async def _live(application: AppLike, controller: Pid, me: Pid) -> NotStarted | Ended:
+    try:
+        root = await application.start_root()
+    except StartIgnoredError:  # as in OTP: an application is started or it is not
+        return NotStarted(me, BadReturn(Ignore(), f"{application.title}.init"))
+    except StartError as error:
+        return NotStarted(me, error.reason)
+    failure = await _call(application, application.started, root)
+    if failure is None:
+        controller.send(Started(me, root))
+        reason = await _wait_for_end(application, root, controller)
+    else:
+        reason = await _stop(application, root)
+    await _call(application, application.stopped, reason)
+    return Ended(me, reason) if failure is None else NotStarted(me, reason_of(failure))
+
+
+async def _wait_for_end(application: AppLike, root: Pid, controller: Pid) -> object:
+    while True:
+        ended = await receive(Exit)
+        if ended.pid is root:
+            return ended.reason
+        if ended.pid is controller:
+            return await _stop(application, root)
+
+
+async def _stop(application: AppLike, root: Pid) -> object:
+    """Stop the tree in its own time; the reason with which it ended (AP3)."""
+    await _call(application, application.prep_stop)
+    root.exit(SHUTDOWN)
+    ended = await receive(lambda message: isinstance(message, Exit) and message.pid is root)
+    return ended.reason
+
+
+async def _call(
+    application: AppLike, hook: Callable[..., Awaitable[None]], *args: Any
+) -> BaseException | None:
+    """Call a hook. What it raises is reported and returned, so that the end goes on (AP3)."""
+    try:
+        await hook(*args)
+    except (Exception, ProcessExit) as error:
+        return _report(application, hook, error)
+    except BaseExceptionGroup as group:  # out of a nursery of the hook
+        if group.split((Exception, ProcessExit))[1] is not None:
+            raise  # it was cancelled
+        return _report(application, hook, group)
+    return None
+
+
+def _report(application: AppLike, hook: Any, error: BaseException) -> BaseException:
+    _log.error(
+        "application hook failed",
+        application=application.title,
+        hook=hook.__name__,
+        exc_info=error,
+    )
+    return error
