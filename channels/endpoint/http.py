@@ -30,6 +30,8 @@ _MAX_HEAD: Final = 16 * 1024  # bytes
 _MAX_HEADERS: Final = 100
 _CHUNK: Final = 64 * 1024  # bytes of a body in one write
 _WRITE_TIMEOUT: Final = 30.0  # seconds for one write: a peer that reads nothing for so long is gone
+_ABSOLUTE: Final = re.compile(r"(?i:https?)://(?P<host>[^/?#@]+)(?P<path>(?:[/?][^#]*)?)")
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _WORDS: Final = re.compile(r"[A-Za-z][A-Za-z -]*")  # up to the first mark: a colon, a quote
 
 
@@ -195,7 +197,7 @@ class HttpConnection:
 
     async def _next_event(self) -> h11.Event:
         try:
-            while (event := self._h11.next_event()) is h11.NEED_DATA:
+            while (event := self._parse()) is h11.NEED_DATA:
                 # As much as the limit at once, so that h11 sees a head that is too long in time.
                 size = min(self._max_head, _CHUNK)
                 self._h11.receive_data(bytes(await self._stream.receive_some(size)))
@@ -204,6 +206,18 @@ class HttpConnection:
             status = hint if hint in {414, 431, 501, 505} else 400
             raise HttpError(status, f"{_kind(error)}.") from None
         assert not isinstance(event, type)  # NEED_DATA and PAUSED: only behind a whole request
+        return event
+
+    def _parse(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        """h11 takes a bare LF for the end of a line. Others do not, and would see other headers, so
+        it is refused wherever lines are read: in heads and behind the last chunk of a body.
+        """
+        before, _ = self._h11.trailing_data
+        event = self._h11.next_event()
+        if not isinstance(event, h11.Data):
+            read = before[: len(before) - len(self._h11.trailing_data[0])]
+            if _BARE_LF.search(read):
+                raise HttpError(400, "Lines must end with CRLF.")
         return event
 
     def _request_is_over(self) -> bool:
@@ -250,6 +264,20 @@ def _kind(error: h11.RemoteProtocolError) -> str:
     return words[0].strip() if words else "malformed request"
 
 
+def _origin_form(target: str, headers: Headers) -> tuple[str, Headers]:
+    """Path and query of a target, and the headers. Of an absolute target (proxies send them) the
+    authority goes before the Host header, as RFC 9112, 3.2.2 wants.
+    """
+    if target.startswith("/"):
+        return target, headers
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise HttpError(400, "The target of a request must be a path, or an absolute http URL.")
+    others = tuple(header for header in headers if header[0] != "host")
+    path = absolute["path"]
+    return path if path.startswith("/") else f"/{path}", (("host", absolute["host"]), *others)
+
+
 def _request(event: h11.Request, leftover: bytes) -> Request:
     if len(event.headers) > _MAX_HEADERS:
         raise HttpError(431, f"A request may have {_MAX_HEADERS} headers.")
@@ -260,9 +288,7 @@ def _request(event: h11.Request, leftover: bytes) -> Request:
     version = event.http_version.decode("ascii")
     if "transfer-encoding" in names and ("content-length" in names or version != "1.1"):
         raise HttpError(400, "Content-Length and Transfer-Encoding contradict each other.")
-    target = event.target.decode("ascii")
-    if not target.startswith("/"):
-        raise HttpError(400, "The target of a request must be a path.")
+    target, headers = _origin_form(event.target.decode("ascii"), headers)
     path, _, query_string = target.partition("?")
     try:
         path, params = percent_decode(path), decode_query(query_string)

@@ -51,6 +51,26 @@ async def test_a_head_is_read(wire):
     assert (request.http_version, request.keep_alive, request.has_body) == ("1.1", True, False)
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://other:81/a%20b?x=1", "/a b", "x=1"),
+        ("HTTPS://other:81/a%20b?x=1", "/a b", "x=1"),
+        ("http://other:81?x=1", "/", "x=1"),
+        ("http://other:81", "/", ""),
+    ],
+)
+async def test_an_absolute_target_is_read_and_names_the_host(wire, target, path, query):
+    """RFC 9112, 3.2.2: it is accepted, and the Host header is ignored."""
+    connection, client = wire
+    head = f"GET {target} HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n"
+    await client.send_all(head.encode())
+    request = await connection.read_head(timeout=5)
+    assert (request.path, request.query_string) == (path, query)
+    assert request.target.startswith("/")
+    assert request.headers == (("host", "other:81"), ("x", "y"))
+
+
 async def test_a_head_may_come_in_pieces(wire):
     connection, client = wire
     async with trio.open_nursery() as nursery:
@@ -125,7 +145,13 @@ async def test_too_many_headers_are_431(wire):
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no host"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two hosts"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", id="space before the colon"),
-        pytest.param(b"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n", id="absolute target"),
+        pytest.param(b"GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n", id="foreign scheme"),
+        pytest.param(b"GET http:///path HTTP/1.1\r\nHost: h\r\n\r\n", id="no authority"),
+        pytest.param(b"GET http://a@h/ HTTP/1.1\r\nHost: h\r\n\r\n", id="user in the target"),
+        pytest.param(b"GET h HTTP/1.1\r\nHost: h\r\n\r\n", id="neither path nor URL"),
+        pytest.param(b"GET / HTTP/1.1\nHost: h\n\n", id="bare LF"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", id="bare LF behind a header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\n\n", id="bare LF at the end"),
         pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", id="asterisk"),
         pytest.param(b"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", id="bad escape"),
         pytest.param(b"GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n", id="no UTF-8"),
@@ -166,6 +192,39 @@ async def test_neither_answer_nor_error_repeats_a_malformed_head(wire, head, wor
     assert "S3CRET" not in str(refused.value)
     assert isinstance(answer := refused.value.response.body, bytes)
     assert b"S3CRET" not in answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"2\nhe\r\n0\r\n\r\n", id="size"),
+        pytest.param(b"2;a=\nb\r\nhe\r\n0\r\n\r\n", id="extension"),
+        pytest.param(b"2\r\nhe\r\n0\r\n\nGET /smuggled HTTP/1.1\r\n\r\n", id="end"),
+        pytest.param(b"2\r\nhe\r\n0\r\nx: y\ntoken: z\r\n\r\n", id="trailer"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["at once", "byte by byte"])
+async def test_a_bare_lf_around_chunks_is_400(wire, body, whole):
+    """A proxy that knows no such line end would see another end of the body."""
+    connection, client = wire
+    await client.send_all(post(b"Transfer-Encoding: chunked"))
+    await connection.read_head(timeout=5)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _send():
+            for piece in [body] if whole else [bytes([byte]) for byte in body]:
+                await client.send_all(piece)
+
+        with pytest.raises(HttpError, match="400"):
+            await connection.read_body(max_bytes=100, timeout=5)
+
+
+async def test_a_bare_lf_inside_a_body_is_the_bodys_own(wire):
+    connection, client = wire
+    await client.send_all(post(b"Transfer-Encoding: chunked", b"3\r\na\nb\r\n0\r\n\r\n"))
+    await connection.read_head(timeout=5)
+    assert await connection.read_body(max_bytes=5, timeout=5) == b"a\nb"
 
 
 @pytest.mark.parametrize("body", [b"S3CRET\r\nhe\r\n0\r\n\r\n", b"2\r\nheS3CRET\r\n0\r\n\r\n"])
