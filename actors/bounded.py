@@ -12,15 +12,12 @@ that process alone. When `capacity` messages wait:
 | `DROP_NEWEST` | the message is lost | raises `MailboxFullError` | the message is lost |
 | `DROP_OLDEST` | the oldest message is lost; its caller, if it is a call, gets the error | | |
 
-What the runtime itself sends (`Exit`, `Down`, responses, timers of the server, system messages) is
-always taken: a link or a monitor never breaks because a mailbox is full. It counts as waiting, all
-the same. Only who awaits can be made to wait, so `BLOCK` is for callers and for `asend`; they get
-in one at a time, in the order in which they came. The time limit of a call runs while it waits for
-room; a call that gives up there is withdrawn. Who is not told that a message was lost can see it:
-telemetry `mailbox.overflow`.
-
-With `REFUSE` and `BLOCK` the error is raised in whoever sends, services of the runtime included: a
-process that listens to a registry or a group should drop instead.
+What the runtime itself sends (`Exit`, `Down`, responses, own timers, system messages, and what
+tasks, event managers, registries, groups and stages tell) is always taken: a link or a monitor
+never breaks because a mailbox is full. It counts as waiting, all the same. Only who awaits can be
+made to wait, so `BLOCK` is for callers and for `asend`; they get in one at a time, in the order in
+which they came. The time limit of a call runs while it waits for room; a call that gives up there
+is withdrawn. Who is not told that a message was lost can see it: telemetry `mailbox.overflow`.
 """
 
 from __future__ import annotations
@@ -35,12 +32,10 @@ import attrs
 from actors.calls import Call, System
 from actors.exceptions import MailboxFullError
 from actors.mailbox import Mailbox
-from actors.messages import Exit
+from actors.messages import Promised
 from actors.pid import Answer, Cast, Pid
 from actors.process import Process
 from actors.selective import NOTHING, Mark, SelectiveQueue
-from actors.server_timers import Fired
-from actors.state_timers import TimerFired
 from actors.waiter import Waiter
 
 __all__ = ("Bounded", "BoundedMailbox", "Overflow", "bound")
@@ -230,7 +225,7 @@ def _is_of_a_user(message: Any) -> bool:
 
 def _is_of_the_runtime(message: Any) -> bool:
     """Is it a message that the runtime has promised to deliver?"""
-    return isinstance(message, Exit | Answer | System | Fired | TimerFired)
+    return isinstance(message, Promised | Answer | System)
 
 
 def _content(message: Any) -> Any:

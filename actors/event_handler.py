@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from actors.exceptions import ActorsError
+from actors.messages import Promised
 from actors.pid import Pid
 
 __all__ = (
@@ -122,7 +123,7 @@ class Swapped:
 
 
 @attrs.frozen
-class HandlerExited:
+class HandlerExited(Promised):
     """To the process that added a handler by `add_sup_handler`: it is gone (OTP: `gen_event_EXIT`).
 
     `reason` is `NORMAL` if it was deleted or removed itself, `SHUTDOWN` if the manager ended,

@@ -8,11 +8,20 @@ import attrs
 
 from actors.pid import Answer, MonitorRef, Pid
 
-__all__ = ("Down", "Exit")
+__all__ = ("Down", "Exit", "Promised")
+
+
+class Promised:
+    """What the runtime has promised to deliver: a bounded mailbox takes it always (BM2).
+
+    So do the answers to a reference (`Answer`) and system messages.
+    """
+
+    __slots__ = ()
 
 
 @attrs.frozen
-class Exit:
+class Exit(Promised):
     """An exit signal, for a process that traps exits (OTP: `{'EXIT', Pid, Reason}`)."""
 
     pid: Pid

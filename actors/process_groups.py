@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from actors.messages import Promised
 from actors.pid import Pid
 from actors.process import current_process
 from actors.table_owner import TableOwner, find_table
@@ -38,7 +39,7 @@ class GroupMonitor:
 
 
 @attrs.frozen
-class GroupJoined:
+class GroupJoined(Promised):
     """To a monitor: `pids` joined, one mention for each time."""
 
     monitor: GroupMonitor
@@ -47,7 +48,7 @@ class GroupJoined:
 
 
 @attrs.frozen
-class GroupLeft:
+class GroupLeft(Promised):
     """To a monitor: `pids` left or ended, one mention for each time they had joined."""
 
     monitor: GroupMonitor
@@ -157,10 +158,8 @@ class _Scope:
     def process_ended(self, pid: Pid) -> None:
         if self._monitors or self._scope_monitors:
             self._drop_monitors(lambda monitor: monitor.watcher is pid)
-        for group in self._joined.pop(pid, ()):
-            times = self.groups[group].pop(pid)
-            if not self.groups[group]:
-                del self.groups[group]
+        left = [(group, self._leave_wholly(group, pid)) for group in self._joined.pop(pid, ())]
+        for group, times in left:
             self._tell(GroupLeft, group, (pid,) * times)
 
     def close(self, owner: Pid, reason: Any) -> None:
@@ -179,6 +178,14 @@ class _Scope:
         if not members:
             del self.groups[group]
         return True
+
+    def _leave_wholly(self, group: Group, pid: Pid) -> int:
+        """Remove an ended member; how often it had joined."""
+        members = self.groups[group]
+        times = members.pop(pid)
+        if not members:
+            del self.groups[group]
+        return times
 
     def _tell(
         self, message: type[GroupJoined | GroupLeft], group: Group, pids: tuple[Pid, ...]

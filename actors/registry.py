@@ -29,6 +29,7 @@ from actors.exceptions import NoProcessError
 from actors.exits import NOPROC
 from actors.kernel import Via, whereis
 from actors.key_locks import KeyLocks
+from actors.messages import Promised
 from actors.pid import Pid
 from actors.process import current_process
 from actors.registry_table import (
@@ -56,7 +57,7 @@ class Keys(enum.StrEnum):
 
 
 @attrs.frozen
-class Registered:
+class Registered(Promised):
     """To the listeners of a registry: `pid` has entered itself."""
 
     registry: str
@@ -66,7 +67,7 @@ class Registered:
 
 
 @attrs.frozen
-class Unregistered:
+class Unregistered(Promised):
     """To the listeners of a registry: `pid` has removed itself. There is none for a death; monitor
     for that (R7).
     """
@@ -84,7 +85,11 @@ class Updated(NamedTuple):
 
 
 def _listeners(given: Iterable[str | Pid]) -> tuple[str | Pid, ...]:
-    return tuple(given)
+    listeners = tuple(given)
+    for listener in listeners:  # told now, not in the step of whoever registers
+        if not isinstance(listener, str | Pid):
+            raise TypeError(f"a listener is a name (str) or a Pid; got {listener!r}")
+    return listeners
 
 
 @attrs.frozen

@@ -11,13 +11,14 @@ from typing import Any
 from actors.deadlines import Timer
 from actors.exceptions import ProcessExit
 from actors.exits import BadReturn
+from actors.messages import Promised
 from actors.process import Process
 from actors.results import Continue, Hibernate, IdleTimeout, Timeout
 
 __all__ = ("Fired", "ServerTimers", "wait_or_hibernate")
 
 
-class Fired:
+class Fired(Promised):
     """A timer has fired. It stands in the mailbox; by then it may have been replaced."""
 
     __slots__ = ("message", "timer")

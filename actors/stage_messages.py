@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from actors.kernel import Destination
+from actors.messages import Promised
 from actors.pid import Pid
 from actors.stage_dispatch import Selector
 
@@ -57,14 +58,14 @@ class Subscription:
 
 
 @attrs.frozen
-class Subscribe:
+class Subscribe(Promised):
     """By a consumer to its producer, at first."""
 
     subscription: Subscription
 
 
 @attrs.frozen
-class Ask:
+class Ask(Promised):
     """By a consumer: it can take `count` events more."""
 
     subscription: Subscription
@@ -72,7 +73,7 @@ class Ask:
 
 
 @attrs.frozen
-class Events:
+class Events(Promised):
     """By a producer: events of this subscription, in order."""
 
     subscription: Subscription
@@ -80,19 +81,19 @@ class Events:
 
 
 @attrs.frozen
-class Cancelled:
+class Cancelled(Promised):
     """By the consumer, to its producer."""
 
     subscription: Subscription
 
 
 @attrs.frozen
-class Refused:
+class Refused(Promised):
     """By the producer, to a consumer that it cannot serve."""
 
     subscription: Subscription
     error: Exception
 
 
-class Produce:
+class Produce(Promised):
     """By a stage to itself: there may be unserved demand."""

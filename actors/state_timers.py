@@ -10,6 +10,7 @@ import math
 from typing import Any, TypeAlias
 
 from actors.deadlines import Timer
+from actors.messages import Promised
 from actors.process import Process
 from actors.state_results import (
     CancelTimeout,
@@ -30,7 +31,7 @@ TimeoutAction: TypeAlias = (
 )
 
 
-class TimerFired:
+class TimerFired(Promised):
     """In the mailbox: a timer's time has passed. By then it may have been stopped or replaced."""
 
     __slots__ = ("content", "key", "timer")

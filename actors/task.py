@@ -35,6 +35,7 @@ import trio
 from actors.calls import ExitWaiter
 from actors.exceptions import ActorsError, ServerExitedError, call_error
 from actors.exits import KILL, KILLED, SHUTDOWN, TIMEOUT, Crash
+from actors.messages import Promised
 from actors.pid import Pid
 from actors.process import Process, current_process
 from actors.task_process import Job, callers, job, run_job, spawn_job
@@ -72,7 +73,7 @@ Outcome: TypeAlias = Returned[T] | Exited
 
 
 @attrs.frozen
-class TaskDone:
+class TaskDone(Promised):
     """To the owner, after `task.notify()`: it has its outcome.
 
     Elixir: `{ref, value}`, or `{:DOWN, …}` with the reason.
@@ -360,7 +361,7 @@ async def _watch(
     pending = [task for task in tasks if task.outcome is None]
     if not pending:
         return
-    if timeout is not None and timeout <= 0:
+    if timeout == 0:
         await trio.lowlevel.checkpoint()
         return
     watch = _Watch(enough)

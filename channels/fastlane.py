@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from actors import Pid
+from actors import MailboxFullError, Pid
 from channels.messages import Broadcast
 from channels.pubsub.adapter import Subscription
 from channels.serializers import Serializer
@@ -54,7 +54,10 @@ def dispatch(
             continue
         lane = subscription.metadata
         if type(lane) is not Fastlane or event in lane.intercepts:
-            pid.send(broadcast)
+            try:
+                pid.send(broadcast)
+            except MailboxFullError:
+                continue  # telemetry has told; the others must not miss it
             continue
         serializer = lane.serializer
         data = frames.get(serializer)

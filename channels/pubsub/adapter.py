@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeAlias
 
-from actors import Pid
+from actors import MailboxFullError, Pid
 
 __all__ = ("Adapter", "Dispatcher", "LocalBroadcast", "Subscription", "send_to_each")
 
@@ -39,10 +39,13 @@ for one message, each time with a part of the subscriptions. It must not wait.
 
 
 def send_to_each(subscriptions: Iterable[Subscription], sender: Pid | None, message: Any) -> None:
-    """The default dispatcher: the message into each subscriber's mailbox."""
+    """The default dispatcher: the message into each subscriber's mailbox; a full one loses it."""
     for subscription in subscriptions:
         if subscription.pid is not sender:
-            subscription.pid.send(message)
+            try:
+                subscription.pid.send(message)
+            except MailboxFullError:
+                continue  # telemetry has told; the others must not miss it
 
 
 class LocalBroadcast(Protocol):

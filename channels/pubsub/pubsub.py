@@ -17,9 +17,11 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import structlog
 import trio
 
 from actors import GenServer, Node, Pid, current_node, self_pid
+from actors.reports import emit, fact
 from channels.exceptions import ChannelsError
 from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
 from channels.pubsub.local import LocalAdapter
@@ -27,6 +29,7 @@ from supervisors import Strategy, Supervisor
 
 __all__ = ("CHUNK", "PubSub", "PubSubNotStartedError", "PubSubStatistics")
 
+_log = structlog.get_logger("channels")
 CHUNK = 512
 """Subscribers that are served before other processes get a turn."""
 
@@ -247,6 +250,8 @@ class PubSubServer(GenServer):
             for start in range(0, len(everyone), CHUNK):
                 message.dispatcher(everyone[start : start + CHUNK], message.sender, message.message)
                 await trio.lowlevel.checkpoint()
+        except Exception as error:  # the dispatcher's failure must not cost everybody's subscriptions
+            emit(_log, "error", "broadcast failed", message=fact(message.message), exc_info=error)
         finally:
             self._pubsub.job_done()
 

@@ -1,14 +1,18 @@
 """Process groups within one node (semantics PG1 and PG2)."""
 
+from collections import Counter
+
 import pytest
 import trio
 
 from actors import (
     KILL,
     AlreadyStartedError,
+    Bounded,
     GroupJoined,
     GroupLeft,
     NoProcessError,
+    Overflow,
     ProcessGroups,
     ReceiveTimeoutError,
     monitor,
@@ -139,6 +143,36 @@ async def test_a_monitor_gets_the_members_and_then_every_change():
         assert await receive() == GroupLeft(ref, "group", (first,))
         assert await receive() == GroupLeft(ref, "group", (second, second))
         await nothing_arrives()
+
+
+@pytest.mark.parametrize("overflow", Overflow, ids=str)
+async def test_a_full_watcher_misses_no_change_and_harms_nobody(overflow, scope):
+    """PG2, BM2: `join` is one step, and the dead leave every group."""
+    gate, told = trio.Event(), []
+
+    async def watch():
+        scope.monitor("a")
+        scope.monitor_scope()
+        self_pid().send("the only message for which there is room")
+        await gate.wait()
+        told.extend([await receive((GroupJoined, GroupLeft)) for _ in range(6)])
+
+    watcher = spawn(watch, mailbox=Bounded(1, overflow))
+    await trio.testing.wait_all_tasks_blocked()
+    pid = member()
+    scope.join("a", pid)
+    scope.join("b", pid)
+    pid.exit(KILL)
+    await pid.wait_exited()
+    assert scope.groups() == []
+    gate.set()
+    await watcher.wait_exited()
+    assert Counter((type(change), change.group) for change in told) == {
+        (GroupJoined, "a"): 2,
+        (GroupJoined, "b"): 1,
+        (GroupLeft, "a"): 2,
+        (GroupLeft, "b"): 1,
+    }
 
 
 async def test_a_monitor_of_the_scope_hears_of_all_groups():

@@ -56,6 +56,13 @@ async def test_listeners_hear_of_registrations_and_not_of_deaths(keys):
         assert rooms.count() == 0
 
 
+@pytest.mark.parametrize("listener", [42, None, Via(UNIQUE, "key")], ids=["int", "None", "Via"])
+def test_what_can_be_no_listener_is_refused_when_the_registry_is_named(listener):
+    """R7: not in the step of whoever registers."""
+    with pytest.raises(TypeError, match="a listener is a name"):
+        Registry("rooms", listeners=[listener])
+
+
 # -- names ---------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from actors import (
     GenServer,
     NoNodeError,
     NoReply,
+    ProcessExit,
     exit,
     open_node,
     register,
@@ -97,8 +98,18 @@ async def test_handlers_are_listed_by_event(node):
     assert [entry.id for entry in list_handlers("b")] == ["two"]
 
 
-async def test_a_handler_that_raises_is_detached_and_told(node):
-    log, error = Log(), RuntimeError("broken handler")
+class Odd(BaseException):
+    """Neither an Exception nor an exit."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("broken handler"), ProcessExit("bye"), Odd(), BaseExceptionGroup("", [Odd()])],
+    ids=repr,
+)
+async def test_a_handler_that_raises_is_detached_and_told(error, node):
+    """TE1: whatever it raises; the runtime calls it in a dying process, too."""
+    log = Log()
 
     def broken(*_told) -> None:
         raise error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 import trio.testing
 
-from actors import Node, Pid, open_node, receive, self_pid, spawn
+from actors import Bounded, Node, Pid, open_node, receive, self_pid, spawn
+from channels.fastlane import dispatch
+from channels.messages import Broadcast
 from channels.pubsub import CHUNK, PubSub, PubSubNotStartedError
+from channels.pubsub.adapter import send_to_each
 from supervisors import Supervisor
 
 
@@ -43,6 +47,48 @@ async def test_a_broadcast_reaches_every_subscriber_of_its_topic_and_no_other(pu
     pubsub.broadcast("room", "hello")
     await trio.testing.wait_all_tasks_blocked()
     assert [first.heard, second.heard, other.heard] == [["hello"], ["hello"], []]
+
+
+async def full_subscriber(pubsub: PubSub) -> None:
+    """Its mailbox holds one message, and there is one."""
+
+    async def subscribe():
+        pubsub.subscribe("room")
+        self_pid().send("the only message for which there is room")
+        await trio.sleep_forever()
+
+    spawn(subscribe, mailbox=Bounded(1))
+    await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("dispatcher", [send_to_each, dispatch], ids=["plain", "fastlane"])
+async def test_a_full_subscriber_misses_a_broadcast_and_neither_sender_nor_others_hear_of_it(
+    dispatcher, pubsub
+):
+    """BM3, C2: the broadcasting process is not the one that may be refused."""
+    [before] = await listeners(pubsub, "room")
+    await full_subscriber(pubsub)
+    [after] = await listeners(pubsub, "room")
+    message = Broadcast("room", "event", {})
+    pubsub.broadcast("room", message, dispatcher)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [before.heard, after.heard] == [[message], [message]]
+
+
+async def test_a_dispatcher_that_fails_for_a_large_topic_costs_no_subscriptions(pubsub):
+    """C12: it runs in PubSub's own process, which owns the table."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("on purpose")
+
+    subscribed = await listeners(pubsub, "room", count=CHUNK + 1)
+    with structlog.testing.capture_logs() as logs:
+        pubsub.broadcast("room", "lost", broken)
+        pubsub.broadcast("room", "hello")
+        await trio.testing.wait_all_tasks_blocked()
+    assert [log["event"] for log in logs] == ["broadcast failed"]
+    assert {tuple(listener.heard) for listener in subscribed} == {("hello",)}
+    assert pubsub.statistics().waiting_broadcasts == 0
 
 
 async def test_broadcast_from_leaves_out_the_sender(pubsub):
