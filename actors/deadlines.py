@@ -17,11 +17,24 @@ import trio
 from trio import current_time
 
 from actors import reports
+from actors.failures import concerns_trio
 
-__all__ = ("Deadlines", "Expirable", "Timer")
+__all__ = ("Deadlines", "Expirable", "Timer", "check_seconds")
 
 _MAX_FIFOS = 16  # lengths with a FIFO of their own; programs use a handful, the rest share the heap
 _MIN_HEAP = 64  # below this many entries cancelled timers are not worth clearing out
+_NUMBERS = (int, float)
+
+
+def check_seconds(seconds: object) -> None:
+    """Raise unless `seconds` can be a time limit; for those who must know it before they begin.
+
+    `TypeError` if it is no number, `ValueError` if it is negative or NaN. Infinity is a limit.
+    """
+    if not isinstance(seconds, _NUMBERS):
+        raise TypeError(f"a time limit is a number of seconds, or None for none; got {seconds!r}")
+    if not seconds >= 0:
+        raise ValueError(f"a time limit is 0 or more seconds; got {seconds!r}")
 
 
 class Expirable(Protocol):
@@ -77,9 +90,13 @@ class Deadlines:
         return sum(map(len, self._fifos.values())) + len(self._heap) - self._cancelled
 
     def add(self, entry: Expirable, seconds: float) -> None:
-        """Call `entry.expire()` in `seconds`, unless it leaves the queue before."""
+        """Call `entry.expire()` in `seconds`, unless it leaves the queue before.
+
+        Raises as `check_seconds`; then nothing has changed.
+        """
         fifo = self._fifos.get(seconds)
-        if fifo is None:
+        if fifo is None:  # only legal lengths get a FIFO, so those that have one need no look
+            check_seconds(seconds)
             if len(self._fifos) >= _MAX_FIFOS and not self._drop_empty_fifo():
                 self._add_to_heap(entry, seconds)
                 return
@@ -91,11 +108,27 @@ class Deadlines:
             self._wake_at(deadline)
 
     def call_later(self, seconds: float, callback: Any) -> Timer:
-        """Call the synchronous `callback()` in `seconds`; it must not raise."""
-        return self.call_at(current_time() + seconds, callback)
+        """Call the synchronous `callback()` in `seconds`; it must not raise.
+
+        Raises as `check_seconds`.
+        """
+        if not (isinstance(seconds, _NUMBERS) and seconds >= 0):
+            check_seconds(seconds)
+        return self._schedule(current_time() + seconds, callback)
 
     def call_at(self, deadline: float, callback: Any) -> Timer:
-        """Call the synchronous `callback()` at `deadline` of Trio's clock; it must not raise."""
+        """Call the synchronous `callback()` at `deadline` of Trio's clock; it must not raise.
+
+        A deadline that has passed is due at once. Raises `TypeError` and `ValueError` if it is no
+        number.
+        """
+        if not isinstance(deadline, _NUMBERS):
+            raise TypeError(f"a deadline is a time of Trio's clock; got {deadline!r}")
+        if math.isnan(deadline):
+            raise ValueError("a deadline is a time of Trio's clock; got nan")
+        return self._schedule(deadline, callback)
+
+    def _schedule(self, deadline: float, callback: Any) -> Timer:
         timer = Timer(self, deadline, callback)
         heapq.heappush(self._heap, (deadline, next(self._serial), timer))
         if deadline < self._next:
@@ -163,7 +196,9 @@ def _call(callback: Callable[[], None]) -> None:
     """Callbacks must not raise; if one does, the others must not suffer."""
     try:
         callback()
-    except Exception as error:
+    except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
+        if concerns_trio(error):
+            raise
         reports.deadline_failed(callback, error)
 
 

@@ -1,12 +1,15 @@
 """The node's one deadline queue."""
 
+import math
 from typing import Any
 
 import pytest
 import structlog
 import trio
 
+from actors import GenServer, IdleTimeout, NoReply, ProcessExit, Timeout, receive, spawn
 from actors.deadlines import Deadlines
+from actors.testing import assert_down
 from actors.waiter import Waiter
 from tests.actors.helpers import Boom
 
@@ -131,9 +134,55 @@ async def test_a_callback_may_set_the_next_timer(deadlines, autojump_clock):
     assert times == [pytest.approx(n) for n in (1, 2, 3)]
 
 
-async def test_a_callback_that_raises_does_not_stop_the_others(deadlines, autojump_clock):
+NO_SECONDS = [
+    (math.nan, ValueError, "0 or more seconds; got nan"),
+    (-1, ValueError, "0 or more seconds; got -1"),
+    (-math.inf, ValueError, "0 or more seconds; got -inf"),
+    ("soon", TypeError, "a number of seconds, or None for none; got 'soon'"),
+    (None, TypeError, "a number of seconds"),
+    (1j, TypeError, "a number of seconds"),
+]
+
+
+@pytest.mark.parametrize(("seconds", "error", "text"), NO_SECONDS, ids=repr)
+async def test_a_length_that_is_none_is_refused_and_leaves_nothing_behind(
+    seconds, error, text, deadlines, autojump_clock
+):
+    """K4: it is the failure of whoever asks, not of the task that keeps the deadlines."""
+    entry = Entry([], "a")
+    for _ in range(2):  # a refused length gets no queue of its own
+        with pytest.raises(error, match=text):
+            deadlines.add(entry, seconds)
+    with pytest.raises(error, match=text):
+        deadlines.call_later(seconds, lambda: None)
+    assert entry.deadlines is None
+    assert len(deadlines) == len(deadlines._fifos) == 0
+    await trio.sleep(1)
+
+
+@pytest.mark.parametrize(("deadline", "error"), [(math.nan, ValueError), ("soon", TypeError)])
+async def test_a_time_that_is_none_is_refused(deadline, error, deadlines, autojump_clock):
+    with pytest.raises(error, match="a time of Trio's clock"):
+        deadlines.call_at(deadline, lambda: None)
+    await trio.sleep(1)
+
+
+async def test_an_infinite_length_never_passes(deadlines, autojump_clock):
+    log: list[Any] = []
+    deadlines.add(Entry(log, "a"), math.inf)
+    deadlines.call_later(math.inf, lambda: log.append("b"))
+    await trio.sleep(1_000_000)
+    assert log == []
+
+
+class Odd(BaseException):
+    """Neither an Exception nor an exit."""
+
+
+@pytest.mark.parametrize("error", [Boom(), ProcessExit("bye"), Odd()], ids=repr)
+async def test_a_callback_that_raises_does_not_stop_the_others(error, deadlines, autojump_clock):
     def broken():
-        raise Boom
+        raise error
 
     calls: list[Any] = []
     deadlines.call_later(1, broken)
@@ -142,3 +191,31 @@ async def test_a_callback_that_raises_does_not_stop_the_others(deadlines, autoju
         await trio.sleep(2)
     assert calls == ["next"]
     assert [log["event"] for log in logs] == ["deadline failed"]
+
+
+class Obedient(GenServer):
+    """Returns what it is cast."""
+
+    async def handle_cast(self, message):
+        return message
+
+
+@pytest.mark.parametrize("wrong", [math.nan, "soon", -1], ids=repr)
+async def test_a_receive_with_a_limit_that_is_none_fails_alone(wrong, node, autojump_clock):
+    """K4."""
+    reason = await assert_down(spawn(receive, int, wrong))
+    assert isinstance(reason.exception, ValueError | TypeError)
+    await trio.sleep(1)
+
+
+@pytest.mark.parametrize("then", [Timeout, IdleTimeout])
+@pytest.mark.parametrize("wrong", [math.nan, "soon"], ids=repr)
+async def test_a_server_that_asks_for_a_limit_that_is_none_fails_alone(
+    then, wrong, node, autojump_clock
+):
+    """K4."""
+    server = await Obedient.start()
+    server.cast(NoReply(then=then(wrong)))
+    reason = await assert_down(server)
+    assert isinstance(reason.exception, ValueError | TypeError)
+    await trio.sleep(1)
