@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from actors import NoProcessError, Via, call, stop, whereis
 from actors.exits import NOPROC, NORMAL
 from actors.kernel import Destination
 from actors.pid import Pid
+from actors.results import Stop
 from supervisors.child_spec import ChildLike, ChildSpec
 from supervisors.children import ChildCount, ChildInfo
 from supervisors.exceptions import InvalidFlagError
@@ -74,6 +75,7 @@ class PartitionSupervisor:
         flags = SupervisorFlags(strategy, max_restarts, max_seconds, auto_shutdown)
         _check_name(name)
         _check_never(flags.auto_shutdown)
+        _check_with_arguments(with_arguments)
         template = ChildSpec.of(child_spec)
         children = [_partition(template, number, with_arguments) for number in range(count)]
 
@@ -159,13 +161,12 @@ class PartitionSupervisorServer(SupervisorServer):
     def __init__(self) -> None:
         super().__init__()
         self.partitions = 0
-        """How many are in use; the children from here on are stopped."""
+        """How many are in use; nobody is sent to the children from here on."""
 
-    async def init(self, *args: Any) -> Any:
-        """Start all partitions."""
-        result = await super().init(*args)
-        self.partitions = len(self._children)
-        return result
+    async def _start_all(self, children: Iterable[ChildLike]) -> Stop | None:
+        specs = list(children)
+        self.partitions = len(specs)  # whoever looks one up meanwhile finds those that have started
+        return await super()._start_all(specs)
 
     async def answer(self, request: Any) -> Any:
         """`resize`, or what a Supervisor is asked."""
@@ -181,14 +182,16 @@ class PartitionSupervisorServer(SupervisorServer):
 
     async def _resize(self, partitions: object) -> int:
         most, former = len(self._children), self.partitions
-        if not isinstance(partitions, int) or not 0 <= partitions <= most:
+        if type(partitions) is not int or not 0 <= partitions <= most:
             legal = f"0 to {most}: partitions cannot grow beyond their first number"
             raise InvalidFlagError("invalid_partitions", partitions, legal)
         self.partitions = min(partitions, former)  # nobody is sent to one that is about to stop
         for number in range(former - 1, partitions - 1, -1):
             await self._stop(self._find(number))
         for number in range(former, partitions):
-            await self._restart_child(self._find_stopped(number))
+            child = self._find(number)
+            if child.stopped:  # a restart of the whole group may have brought it back (S12)
+                await self._restart_child(child)
             self.partitions = number + 1
         return former
 
@@ -221,7 +224,7 @@ def _stable_hash(key: object) -> int:
 def _partition(template: ChildSpec, number: int, with_arguments: WithArguments | None) -> ChildSpec:
     function, args, kwargs = template.start
     if with_arguments is not None:
-        args = tuple(with_arguments(args, number))
+        args = _check_arguments(with_arguments(args, number))
     return attrs.evolve(template, id=number, start=(function, args, kwargs))
 
 
@@ -239,6 +242,18 @@ def _check_partitions(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise InvalidFlagError("invalid_partitions", value, "an integer >= 1")
+
+
+def _check_with_arguments(value: object) -> None:
+    if value is not None and not callable(value):
+        legal = "a function of the arguments and the number of the partition, or None"
+        raise InvalidFlagError("invalid_with_arguments", value, legal)
+
+
+def _check_arguments(value: object) -> tuple[Any, ...]:
+    if isinstance(value, tuple | list):
+        return tuple(value)
+    raise InvalidFlagError("invalid_with_arguments", value, "that it returns a tuple or list")
 
 
 def _check_name(value: object) -> None:

@@ -18,6 +18,7 @@ import trio
 from actors.exceptions import AlreadyStartedError, StartError
 from actors.exits import SHUTDOWN, BadReturn, Crash, Shutdown, is_orderly
 from actors.gen_server import GenServer
+from actors.kernel import Via
 from actors.messages import Exit
 from actors.results import Ignore, NoReply, Stop
 from supervisors.backoff import Delays
@@ -75,11 +76,14 @@ def answered(reply: Any) -> Any:
 def supervisor_child_spec(
     cls: type[Any], args: tuple[Any, ...], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """How another supervisor starts `cls`, which is a kind of supervisor (S2)."""
+    """How another supervisor starts `cls`, which is a kind of supervisor (S2). Its id is the name,
+    of a `Via` the key, or else the class.
+    """
     fields = {key: value for key, value in options.items() if key in SPEC_FIELDS}
     rest = {key: value for key, value in options.items() if key not in SPEC_FIELDS}
+    name = rest.get("name")
     return {
-        "id": rest.get("name") or cls,
+        "id": name.key if isinstance(name, Via) else name or cls,
         "start": (cls.start_link, args, rest),
         "type": ChildType.SUPERVISOR,
         **fields,

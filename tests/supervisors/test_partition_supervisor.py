@@ -22,6 +22,7 @@ from actors import (
 )
 from supervisors import (
     ChildCount,
+    ChildSpec,
     DynamicSupervisor,
     InvalidFlagError,
     InvalidSpecError,
@@ -75,13 +76,20 @@ async def test_by_default_there_are_as_many_partitions_as_processors(play: Play)
 
 
 async def test_its_id_in_a_tree_is_its_name(play: Play):
-    """Elixir 1, 2."""
+    """Elixir 1."""
     spec = PartitionSupervisor.child_spec(child_spec=Counter, name="counters", partitions=2)
     other = PartitionSupervisor.child_spec(child_spec=Counter, name="others", partitions=1, id="x")
     supervisor = await Supervisor.start_link([spec, other])
     ids = [child.id for child in await Supervisor.which_children(supervisor)]
     assert ids == ["x", "counters"]
     assert PartitionSupervisor.partitions("counters") == 2
+
+
+@pytest.mark.parametrize("kind", [PartitionSupervisor, DynamicSupervisor, Supervisor])
+def test_the_id_of_a_supervisor_with_a_via_name_is_its_key(kind: type[Any]):
+    """Elixir 2: the name within the registry."""
+    spec = ChildSpec.of(kind.child_spec(name=Via(Names(), ("rooms", 7))))
+    assert spec.id == ("rooms", 7)
 
 
 async def test_each_partition_may_get_its_own_arguments(play: Play):
@@ -116,10 +124,14 @@ async def test_a_wrong_number_of_partitions_is_refused(play: Play, partitions: A
         await start(partitions)
 
 
-async def test_arguments_that_are_no_sequence_are_refused(play: Play):
+@pytest.mark.parametrize(
+    "with_arguments", [7, lambda args, partition: partition, lambda args, partition: "ab"]
+)
+async def test_arguments_that_are_no_sequence_are_refused(play: Play, with_arguments: Any):
     """Elixir 9."""
-    with pytest.raises(TypeError):
-        await start(2, with_arguments=7)
+    with pytest.raises(InvalidFlagError, match="invalid_with_arguments"):
+        await start(2, with_arguments=with_arguments)
+    assert whereis("counters") is None
 
 
 async def test_it_has_no_auto_shutdown(play: Play):
@@ -186,13 +198,14 @@ def test_a_key_meets_the_same_partition_in_every_run():
 
 
 async def test_a_supervisor_is_found_through_a_via_name_too(play: Play):
-    """Elixir 2, 4, 12, 14, 22: here a partition of another one starts and names it."""
+    """Elixir 4, 12, 22."""
     name = Via(Names(), "counters")
-    await PartitionSupervisor.start_link(child_spec=Counter, name=name, partitions=2)
+    supervisor = await PartitionSupervisor.start_link(child_spec=Counter, name=name, partitions=2)
     assert isinstance(await call(PartitionSupervisor.via(name, 1), "pid"), Pid)
     assert PartitionSupervisor.partitions(name) == 2
     assert (await PartitionSupervisor.count_children(name)).specs == 2
     await PartitionSupervisor.stop(name)
+    assert not supervisor.is_alive()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +238,19 @@ async def test_nobody_registers_as_a_partition(play: Play):
         via("x").registry.unregister_name("x")
 
 
+async def test_while_it_starts_the_partitions_that_have_started_are_found(play: Play):
+    """PS2: and the others are as one that is restarting."""
+    found: list[Any] = []
+
+    class Curious(GenServer):
+        async def init(self) -> None:
+            found.append([whereis(via(number)) for number in range(3)])
+
+    await start(3, child_spec=Curious)
+    pids = [whereis(via(number)) for number in range(3)]
+    assert found == [[*pids[:number], *[None] * (3 - number)] for number in range(3)]
+
+
 async def test_dynamic_supervisors_are_partitioned(play: Play):
     await start(2, child_spec=DynamicSupervisor)
     for number in range(10):
@@ -247,6 +273,16 @@ async def test_it_shrinks_from_the_highest_and_grows_again(play: Play):
     assert await call(via(2), "pid") not in before.values()
 
 
+async def test_it_grows_again_after_all_partitions_were_restarted(play: Play):
+    """PS3, S12: the restart of the group has brought back those that were out of use."""
+    await start(3, child_spec=play.child("a"), strategy="one_for_all")
+    await PartitionSupervisor.resize("counters", 1)
+    (first,) = {whereis(via(number)) for number in range(3)}
+    await end(first, KILL)  # type: ignore[arg-type]  # it runs
+    assert await PartitionSupervisor.resize("counters", 3) == 1
+    assert len({whereis(via(number)) for number in range(3)} - {None, first}) == 3
+
+
 async def test_with_no_partitions_a_lookup_raises(play: Play):
     """PS3; Elixir 16."""
     await start(2)
@@ -255,7 +291,7 @@ async def test_with_no_partitions_a_lookup_raises(play: Play):
         send(via(1), "x")
 
 
-@pytest.mark.parametrize("partitions", [3, -1, "one"])
+@pytest.mark.parametrize("partitions", [3, -1, "one", 1.0, True])
 async def test_it_never_grows_beyond_its_first_number(play: Play, partitions: Any):
     """PS3; Elixir 17."""
     await start(2)

@@ -306,3 +306,21 @@ async def test_an_exit_signal_that_a_child_sends_is_not_its_end(play: Play, kind
     assert play.starts["a"] == 1
     await supervisor.stop()
     assert not child.is_alive()
+
+
+class Feigning(Brittle):
+    """Says to its supervisor that it ends in order, and crashes."""
+
+    async def handle_info(self, message: Any) -> Any:
+        self._process.parent.exit(NORMAL)
+        raise RuntimeError("told to crash")
+
+
+async def test_the_first_exit_of_a_child_that_has_ended_is_taken_for_its_end(play: Play):
+    """S8: OTP's supervisor acts on any EXIT from a pid in its book, and the first takes it out."""
+    feigning = play.child("a", worker=Feigning, restart="transient")
+    supervisor = await Supervisor.start_link([feigning])
+    (await pid(supervisor, "a")).send("crash")
+    await settle()
+    assert await pids(supervisor) == {"a": None}
+    assert play.starts["a"] == 1
