@@ -307,8 +307,8 @@ async def test_a_subscription_that_the_dispatcher_cannot_serve_ends_the_consumer
     producer: type[GenServer], options: Any, node: Node
 ):
     stage = await producer.start()
-    consumer = await Collector.start(stage, **options)
-    reason = await assert_down(consumer)
+    _, ref = await Collector.start_monitor(stage, **options)  # it may end at once
+    reason = await assert_down(ref)
     assert isinstance(reason.exception, ValueError)
     assert is_alive(stage)
 
