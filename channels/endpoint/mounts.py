@@ -82,7 +82,10 @@ class Mount:
 
 
 class PathTable(Generic[T]):
-    """Path to anything. A path without variables wins over those with, which are tried in order."""
+    """Path to anything. A path without variables wins over those with, which are tried in order.
+
+    As for Plug, slashes only separate: `/socket//websocket/` is `/socket/websocket`.
+    """
 
     __slots__ = ("_exact", "_patterns")
 
@@ -90,18 +93,18 @@ class PathTable(Generic[T]):
         self._exact: dict[str, T] = {}
         self._patterns: list[tuple[list[str], T]] = []
         for pattern, entry in entries:
-            segments = pattern.split("/")
+            segments = _segments(pattern)
             if any(segment.startswith(":") for segment in segments):
                 self._patterns.append((segments, entry))
             else:
-                self._exact.setdefault(pattern, entry)
+                self._exact.setdefault(_join(segments), entry)
 
     def __repr__(self) -> str:
         return f"<PathTable {' '.join(self.paths())}>"
 
     def paths(self) -> tuple[str, ...]:
-        """All paths, as they were written."""
-        return (*self._exact, *("/".join(segments) for segments, _ in self._patterns))
+        """All paths, as they were written but for needless slashes."""
+        return (*self._exact, *(_join(segments) for segments, _ in self._patterns))
 
     def find(self, target: str) -> tuple[T, dict[str, str]] | None:
         """What serves the target of a request (path and query as they came), and the variables.
@@ -112,21 +115,30 @@ class PathTable(Generic[T]):
         entry = self._exact.get(raw)
         if entry is not None:
             return entry, {}
-        if "%" in raw or self._patterns:
+        if self._patterns or "%" in raw or "//" in raw or raw.endswith("/"):
             return self._search(raw)
         return None
 
     def _search(self, raw: str) -> tuple[T, dict[str, str]] | None:
         # Split before decoding, so that an encoded slash stays inside its segment.
-        segments = [percent_decode(segment) for segment in raw.split("/")]
-        entry = self._exact.get("/".join(segments))
-        if entry is not None:
-            return entry, {}
+        segments = [percent_decode(segment) for segment in _segments(raw)]
+        if not any("/" in segment for segment in segments):
+            entry = self._exact.get(_join(segments))
+            if entry is not None:
+                return entry, {}
         for pattern, candidate in self._patterns:
             variables = _match(pattern, segments)
             if variables is not None:
                 return candidate, variables
         return None
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _join(segments: Iterable[str]) -> str:
+    return "/" + "/".join(segments)
 
 
 def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
@@ -135,8 +147,6 @@ def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     variables: dict[str, str] = {}
     for expected, segment in zip(pattern, segments, strict=True):
         if expected.startswith(":"):
-            if not segment:
-                return None
             variables[expected[1:]] = segment
         elif expected != segment:
             return None

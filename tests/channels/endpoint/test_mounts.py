@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from channels import Channel, Endpoint, Mount, UserSocket
 from channels.endpoint.mounts import PathTable
 from channels.exceptions import InvalidMountError
+from tests.channels.long_poll import request
 from tests.channels.phoenix import connected, refusal, running
 
 
@@ -58,8 +59,13 @@ TABLE = PathTable(
         ("/ws//websocket", None),
         ("/ws/websocket", None),
         ("/ws/7/8/websocket", None),
-        ("/ws/7/websocket/", None),
+        ("/socket/websocket/", ("plain", {})),
+        ("//socket///websocket/?vsn=2.0.0", ("plain", {})),
+        ("/ws//7/websocket/", ("one", {"user": "7"})),
+        ("/socket%2Fwebsocket", None),
+        ("/socket/websocket%2F", None),
         ("/", None),
+        ("//", None),
     ],
 )
 def test_what_serves_a_path(target, found):
@@ -99,6 +105,15 @@ async def test_the_variables_of_a_path_are_parameters_and_win_over_the_query(nod
         assert seen == {"vsn": "2.0.0", "user_id": "7", "a": "b"}
         assert await refusal(endpoint, "/ws/websocket?vsn=2.0.0") == 404
         assert await refusal(endpoint, "/ws/%ff/websocket?vsn=2.0.0") == 400
+
+
+async def test_needless_slashes_in_a_request_or_a_mount_change_nothing(node):
+    """Plug splits a path at its slashes and drops what is empty."""
+    async with running(Endpoint({"/api//live/": Mount(Socket, longpoll=True)}, port=0)) as endpoint:
+        for path in ("/api/live/websocket", "//api/live//websocket/"):
+            assert await params_seen(endpoint, f"{path}?vsn=2.0.0") == {"vsn": "2.0.0"}
+        answer = await request(endpoint, "GET", "/api/live/longpoll/?vsn=2.0.0")
+        assert answer.json["status"] == 410
 
 
 async def test_the_suffix_may_be_another_and_have_variables_too(node):
