@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from actors import GenServer, Node, Pid, current_node, self_pid
+from actors.failures import concerns_trio
 from actors.reports import emit, fact
 from channels.exceptions import ChannelsError
 from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
@@ -250,7 +251,9 @@ class PubSubServer(GenServer):
             for start in range(0, len(everyone), CHUNK):
                 message.dispatcher(everyone[start : start + CHUNK], message.sender, message.message)
                 await trio.lowlevel.checkpoint()
-        except Exception as error:  # the dispatcher's failure must not cost everybody's subscriptions
+        except BaseException as error:  # noqa: ASYNC103  # it must not cost all subscriptions
+            if concerns_trio(error):
+                raise
             emit(_log, "error", "broadcast failed", message=fact(message.message), exc_info=error)
         finally:
             self._pubsub.job_done()

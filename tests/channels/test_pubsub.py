@@ -6,7 +6,7 @@ import pytest
 import structlog
 import trio.testing
 
-from actors import Bounded, Node, Pid, open_node, receive, self_pid, spawn
+from actors import Bounded, Node, Pid, ProcessExit, open_node, receive, self_pid, spawn
 from channels.fastlane import dispatch
 from channels.messages import Broadcast
 from channels.pubsub import CHUNK, PubSub, PubSubNotStartedError
@@ -75,11 +75,12 @@ async def test_a_full_subscriber_misses_a_broadcast_and_neither_sender_nor_other
     assert [before.heard, after.heard] == [[message], [message]]
 
 
-async def test_a_dispatcher_that_fails_for_a_large_topic_costs_no_subscriptions(pubsub):
+@pytest.mark.parametrize("error", [ValueError("on purpose"), ProcessExit("bye")], ids=repr)
+async def test_a_dispatcher_that_fails_for_a_large_topic_costs_no_subscriptions(error, pubsub):
     """C12: it runs in PubSub's own process, which owns the table."""
 
     def broken(*_: object) -> None:
-        raise ValueError("on purpose")
+        raise error
 
     subscribed = await listeners(pubsub, "room", count=CHUNK + 1)
     with structlog.testing.capture_logs() as logs:
