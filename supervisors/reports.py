@@ -9,8 +9,10 @@
 | `shutdown_error` | error | a child that was asked to stop ended otherwise |
 | `shutdown` | error | the supervisor gives up |
 
-Errors carry OTP's four facts: supervisor, context (the event), reason, offender. Progress is only
-sent once the program has configured structlog, because OTP's logger drops it too unless asked.
+Errors carry OTP's four facts: supervisor, context (the event), reason, offender. What users gave is
+shortened, and a report that cannot be made or logged harms nobody (`actors.reports.emit`). Progress
+is only sent once the program has configured structlog, because OTP's logger drops it too unless
+asked.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import structlog
 
 from actors.pid import Pid
+from actors.reports import emit, fact, shorten
 from supervisors.child_spec import ChildSpec
 
 __all__ = ("Reporter",)
@@ -31,11 +34,11 @@ def _describe(spec: ChildSpec, pid: Pid | None) -> dict[str, Any]:
     function, args, kwargs = spec.start
     return {
         "pid": pid,
-        "id": spec.id,
-        "start": (function, args, dict(kwargs)),
+        "id": fact(spec.id),
+        "start": (shorten(function), shorten(args), shorten(dict(kwargs))),
         "restart_type": str(spec.restart),
         "significant": spec.significant,
-        "shutdown": spec.shutdown,
+        "shutdown": fact(spec.shutdown),
         "child_type": str(spec.type),
     }
 
@@ -51,8 +54,8 @@ class Reporter:
     def started(self, spec: ChildSpec, pid: Pid, *, by_hand: bool = False) -> None:
         """A child runs."""
         if structlog.is_configured():
-            send = _log.debug if by_hand else _log.info
-            send("progress", supervisor=self._name, started=_describe(spec, pid))
+            level = "debug" if by_hand else "info"
+            emit(_log, level, "progress", supervisor=self._name, started=_describe(spec, pid))
 
     def child_terminated(self, spec: ChildSpec, pid: Pid | None, reason: object) -> None:
         """A running child ended."""
@@ -74,11 +77,15 @@ class Reporter:
         """`count` dynamic children ended for another reason than the one they were asked to."""
         offender = {key: value for key, value in _describe(spec, None).items() if key != "pid"}
         offender["nb_children"] = count
-        _log.error("shutdown_error", supervisor=self._name, reason=reason, offender=offender)
+        self._tell("shutdown_error", reason, offender)
 
     def unexpected(self, message: object) -> None:
         """A message that means nothing to a supervisor; it is dropped (S9)."""
-        _log.error("unexpected_message", supervisor=self._name, message=message)
+        emit(_log, "error", "unexpected_message", supervisor=self._name, message=fact(message))
 
     def _error(self, context: str, spec: ChildSpec, pid: Pid | None, reason: object) -> None:
-        _log.error(context, supervisor=self._name, reason=reason, offender=_describe(spec, pid))
+        self._tell(context, reason, _describe(spec, pid))
+
+    def _tell(self, context: str, reason: object, offender: dict[str, Any]) -> None:
+        told = {"supervisor": self._name, "reason": fact(reason), "offender": offender}
+        emit(_log, "error", context, **told)

@@ -1,5 +1,7 @@
 """Bounded mailboxes and the services of the runtime: what those send is always taken (semantics BM2)."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -115,6 +117,6 @@ async def test_stages_with_bounded_mailboxes_pass_their_events_on(policy, node):
     small = Bounded(1, policy)
     producer = await IterableProducer.start(range(40), mailbox=small)
     consumer = await Collector.start(producer, mailbox=small)
-    server = consumer.target.server
+    server: Any = node.processes[consumer].server
     assert await assert_down(consumer) is NORMAL
     assert server.got == list(range(40))

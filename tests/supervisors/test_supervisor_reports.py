@@ -9,10 +9,11 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from actors import KILL, KILLED, NORMAL, SHUTDOWN, Exit, Shutdown
-from supervisors import BRUTAL_KILL, Restart, Supervisor
+from actors import KILL, KILLED, NORMAL, SHUTDOWN, Exit, GenServer, ProcessExit, Shutdown, Stop
+from supervisors import BRUTAL_KILL, ChildSpec, Restart, Supervisor
 from supervisors.exits import REACHED_MAX_RESTART_INTENSITY
 from supervisors.termination import is_expected
+from tests.actors.helpers import Boom
 from tests.supervisors.workers import Brittle, Play, end, failure, pid, settle
 
 EVENTS = {"progress", "child_terminated", "start_error", "shutdown_error", "shutdown"}
@@ -67,7 +68,7 @@ async def test_a_report_names_supervisor_context_reason_and_offender(play: Play)
     assert report["offender"] == {
         "pid": child,
         "id": "a",
-        "start": (play.start, ("a", play.child("a").start[1][1]), {}),
+        "start": (repr(play.start), repr(("a", play.child("a").start[1][1])), "{}"),
         "restart_type": "transient",
         "significant": False,
         "shutdown": 5.0,
@@ -123,7 +124,7 @@ async def test_a_supervisor_that_gives_up_says_so(play: Play):
         await end(await pid(supervisor, "a"), KILL)
     assert reports(log) == [
         ("error", "child_terminated", KILLED),
-        ("error", "shutdown", REACHED_MAX_RESTART_INTENSITY),
+        ("error", "shutdown", repr(REACHED_MAX_RESTART_INTENSITY)),
     ]
 
 
@@ -195,6 +196,79 @@ async def test_an_unexpected_message_is_told_and_dropped(play: Play):
     assert [(entry["event"], entry["message"]) for entry in log] == [
         ("unexpected_message", "hello")
     ] * 2
+
+
+class Unshowable:
+    """Raises when somebody wants to see it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        raise self.error
+
+
+class Holder(GenServer):
+    """Takes any arguments; ends when it is told to."""
+
+    async def init(self, *args: Any, **options: Any) -> None:
+        pass
+
+    async def handle_info(self, message: Any) -> Stop:
+        return Stop(message[1])
+
+
+@pytest.mark.parametrize("raised", [Boom(), ProcessExit("bye")], ids=repr)
+async def test_a_child_whose_arguments_cannot_be_shown_is_reported_and_harms_nobody(
+    raised: BaseException, play: Play
+):
+    """S36, K4: neither its start, nor its end, nor a message that cannot be shown."""
+    unshowable = Unshowable(raised)
+
+    with capture_logs() as log:
+        supervisor = await Supervisor.start_link(
+            [ChildSpec("a", (Holder.start_link, (unshowable,)))]
+        )
+        await end(await pid(supervisor, "a"), KILL)
+        await end(await pid(supervisor, "a"), unshowable)
+        supervisor.send(unshowable)
+        await settle()
+    assert (await pid(supervisor, "a")).is_alive()
+    killed, ended = [entry for entry in log if entry["event"] == "child_terminated"]
+    [unexpected] = [entry for entry in log if entry["event"] == "unexpected_message"]
+    assert "its repr raised" in killed["offender"]["start"][1]
+    assert "its repr raised" in ended["reason"]
+    assert "its repr raised" in unexpected["message"]
+
+
+async def test_large_values_are_cut_in_a_report(play: Play):
+    """S36; supervisor_SUITE format_log_1 and 2."""
+    large = ["x" * 1_000] * 1_000
+
+    specs = [ChildSpec("a", (Holder.start_link, (large,), {"option": large}))]
+    with capture_logs() as log:
+        supervisor = await Supervisor.start_link(specs)
+        await end(await pid(supervisor, "a"), large)
+    [terminated] = [entry for entry in log if entry["event"] == "child_terminated"]
+    _, args, kwargs = terminated["offender"]["start"]
+    assert [len(text) < 2_100 for text in (args, kwargs, terminated["reason"])] == [True] * 3
+    assert args.endswith("characters)")
+
+
+@pytest.mark.parametrize("error", [OSError("closed"), ProcessExit("bye")], ids=repr)
+async def test_a_log_that_raises_does_not_end_a_supervisor(error: BaseException, play: Play):
+    """S36, K4."""
+
+    def broken(*_: Any) -> Any:
+        raise error
+
+    structlog.configure(processors=[broken])
+    try:
+        supervisor = await Supervisor.start_link(play.children("a"))
+        await end(await pid(supervisor, "a"), KILL)
+        assert (await pid(supervisor, "a")).is_alive()
+    finally:
+        structlog.reset_defaults()
 
 
 async def test_the_exit_of_a_stranger_is_not_told(play: Play):
