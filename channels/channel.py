@@ -32,6 +32,7 @@ from actors import (
     GenServer,
     MonitorRef,
     NoReply,
+    Pid,
     ReceiveTimeoutError,
     Shutdown,
     Stop,
@@ -225,6 +226,7 @@ class Channel(GenServer):
         return cls._events_of_class
 
     _joined = False
+    _pubsub: Pid | None = None  # with which its subscription ends
     _last_ack = 0
 
     @classmethod
@@ -254,8 +256,8 @@ class Channel(GenServer):
             return await self._join(message)
         if kind is Down and message.ref is self._transport_ref:
             return Stop(Shutdown("closed") if is_orderly(message.reason) else message.reason)
-        if kind is Exit and message.pid is self._transport.pid:
-            return Stop(message.reason)
+        if kind is Exit and message.pid in (self._transport.pid, self._pubsub):
+            return Stop(message.reason)  # without its subscription a channel is deaf
         return self._notice_stop(await self.handle_info(message))
 
     async def _join(self, request: JoinRequest) -> Any:
@@ -269,6 +271,7 @@ class Channel(GenServer):
         # Subscribed and answered in one step, so no broadcast comes before the reply.
         lane = fastlane.Fastlane(transport.push, transport.serializer, frozenset(self.intercept))
         transport.pubsub.subscribe(request.topic, lane)
+        self._pubsub = transport.pubsub.pid
         self._joined = True
         transport.joined(self._key, {} if response is None else response)
         self._log_join("joined", request)

@@ -13,13 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from actors import MailboxFullError, Pid
-from channels.messages import Broadcast
+from actors.reports import emit
+from channels.exceptions import ChannelsError
+from channels.messages import Binary, Broadcast
 from channels.pubsub.adapter import Subscription
 from channels.serializers import Serializer
 from channels.transports.frames import frame
 
 __all__ = ("Fastlane", "dispatch")
+
+_log = structlog.get_logger("channels")
 
 
 class Fastlane:
@@ -44,8 +50,15 @@ class Fastlane:
 def dispatch(
     subscriptions: Iterable[Subscription], sender: Pid | None, broadcast: Broadcast
 ) -> None:
-    """Deliver `broadcast` to all but `sender`. Raises `InvalidPayloadError` before any delivery."""
+    """Deliver `broadcast` to all but `sender`.
+
+    Clients whose serializer cannot write it miss it, which is logged: neither the others nor the
+    broadcaster suffer for who is there. Raises `InvalidPayloadError` or `FieldTooLongError` where
+    no serializer that is asked can write it, unless the payload is `Binary`, which is legal and yet
+    not for everybody.
+    """
     frames: dict[Serializer, bytes] = {}
+    failures: dict[Serializer, ChannelsError] | None = None
     event = broadcast.event
     key = None if broadcast.key is None else (broadcast.topic, event, broadcast.key)
     for subscription in subscriptions:
@@ -62,8 +75,32 @@ def dispatch(
         serializer = lane.serializer
         data = frames.get(serializer)
         if data is None:
-            data = frames[serializer] = frame(*serializer.encode_broadcast(broadcast))
+            if failures is not None and serializer in failures:
+                continue
+            try:
+                data = frames[serializer] = frame(*serializer.encode_broadcast(broadcast))
+            except ChannelsError as error:
+                failures = {**(failures or {}), serializer: error}
+                continue
         if key is None:
             lane.push(data)
         else:
             lane.push(data, key)
+    if failures is not None:
+        _tell(broadcast, failures, written=bool(frames))
+
+
+def _tell(
+    broadcast: Broadcast, failures: dict[Serializer, ChannelsError], *, written: bool
+) -> None:
+    is_binary = isinstance(broadcast.payload, Binary)
+    if not written and not is_binary:
+        raise next(iter(failures.values()))
+    for serializer, error in failures.items():
+        emit(
+            _log,
+            "debug" if is_binary else "error",
+            "broadcast not written",
+            serializer=serializer.name,
+            problem=str(error)[:200],
+        )

@@ -1,27 +1,31 @@
 """`PubSub`: the subscription table of a node, and the ways into it.
 
 At most once; in order for each broadcasting process. The table changes only in synchronous steps,
-and a process that ends leaves it in the step in which it dies, so there are no stale entries. What
-is done with a message is the dispatcher's, an argument: PubSub knows nothing of channels.
+and a process that ends leaves it in the step in which it dies, so there are no stale entries. When
+PubSub's own process ends, by whatever way, every subscriber gets its exit signal, so that none
+believes to be subscribed when it is not. What is done with a message is the dispatcher's, an
+argument: PubSub knows nothing of channels.
 
 A topic of more than `CHUNK` subscribers is not dispatched in one go, which would hold up every
 other process: PubSub's own process does it in parts and lets others run between them. Until it has
 caught up, all broadcasts go through it and so stay in order. The broadcasting process's own
 subscriptions are served at once all the same: what it pushes next must come after its broadcast.
 
-Source: `Phoenix.PubSub`, whose registry dispatches in the broadcasting process too.
+Source: `Phoenix.PubSub`, whose registry dispatches in the broadcasting process too and is linked to
+its subscribers.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import structlog
 import trio
 
-from actors import GenServer, Node, Pid, current_node, self_pid
+from actors import GenServer, Node, Pid, self_pid
 from actors.failures import concerns_trio
+from actors.process import Process, current_process
 from actors.reports import emit, fact
 from channels.exceptions import ChannelsError
 from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
@@ -65,6 +69,8 @@ class PubSub:
         self._adapter: Adapter = adapter or LocalAdapter()
         self._topics: dict[str, dict[Subscription, None]] = {}
         self._topics_of: dict[Pid, list[tuple[str, Subscription]]] = {}
+        self._node: Node | None = None
+        self._process: Process | None = None  # of the server
         self._server: Pid | None = None
         self._waiting = 0  # broadcasts handed to the server and not yet finished
 
@@ -81,6 +87,11 @@ class PubSub:
     def node_name(self) -> str:
         """What the other nodes call this one."""
         return self._adapter.node_name
+
+    @property
+    def pid(self) -> Pid | None:
+        """Its own process, whose end is the end of all subscriptions; None before it is started."""
+        return self._server
 
     @property
     def started(self) -> bool:
@@ -194,26 +205,34 @@ class PubSub:
 
     # -- for its process -------------------------------------------------------------------------
 
-    def attach(self, node: Node, server: Pid) -> None:
+    def attach(self, node: Node, process: Process) -> None:
         """The PubSub's process runs: from now on processes may subscribe."""
-        self._server = server
+        self._node, self._process, self._server = node, process, process.pid
         node.on_exit(self._forget)
 
-    def detach(self, node: Node) -> None:
-        """It does not any more. The subscriptions are gone, as with Phoenix's registry."""
-        node.remove_exit_listener(self._forget)
-        self._server = None
-        self._waiting = 0
-        self._topics.clear()
-        self._topics_of.clear()
-
-    def job_done(self) -> None:
+    def job_done(self, server: Pid) -> None:
         """A broadcast that was dispatched in parts is complete."""
-        self._waiting -= 1
+        if server is self._server:
+            self._waiting -= 1
 
     def _forget(self, pid: Pid) -> None:
         for topic, subscription in self._topics_of.pop(pid, ()):
             self._remove(topic, subscription)
+        if pid is self._server:
+            self._close(pid)
+
+    def _close(self, server: Pid) -> None:
+        """Its process has ended: who is subscribed dies of it as by a link, and may come back."""
+        assert self._node is not None
+        assert self._process is not None
+        reason, subscribers = self._process.exit_reason, list(self._topics_of)
+        self._node.remove_exit_listener(self._forget)
+        self._node = self._process = self._server = None
+        self._waiting = 0
+        self._topics.clear()
+        self._topics_of.clear()
+        for pid in subscribers:
+            pid.target.receive_exit(server, reason, linked=True)
 
     def _remove(self, topic: str, subscription: Subscription) -> None:
         subscriptions = self._topics[topic]
@@ -240,24 +259,26 @@ class PubSubServer(GenServer):
     """The process of a PubSub: dispatches what is too much for one step."""
 
     def init(self, pubsub: PubSub) -> None:
-        """Open the table for subscribers."""
+        """Open the table for subscribers; it is closed in the death procedure of this process."""
         self._pubsub = pubsub
-        pubsub.attach(current_node(), self.pid)
+        process = current_process()
+        pubsub.attach(cast("Node", process.node), process)
 
     async def handle_cast(self, message: Job) -> None:
         """Dispatch one broadcast; other processes run between the parts."""
         everyone = message.subscriptions
+        failure: BaseException | None = None
         try:
             for start in range(0, len(everyone), CHUNK):
-                message.dispatcher(everyone[start : start + CHUNK], message.sender, message.message)
+                part = everyone[start : start + CHUNK]
+                try:
+                    message.dispatcher(part, message.sender, message.message)
+                except BaseException as error:  # noqa: ASYNC103  # costs nobody's subscription
+                    if concerns_trio(error):
+                        raise
+                    failure = failure or error  # the other parts are served all the same
                 await trio.lowlevel.checkpoint()
-        except BaseException as error:  # noqa: ASYNC103  # it must not cost all subscriptions
-            if concerns_trio(error):
-                raise
-            emit(_log, "error", "broadcast failed", message=fact(message.message), exc_info=error)
         finally:
-            self._pubsub.job_done()
-
-    async def terminate(self, reason: Any) -> None:
-        """Close the table."""
-        self._pubsub.detach(current_node())
+            self._pubsub.job_done(self.pid)
+        if failure is not None:
+            emit(_log, "error", "broadcast failed", message=fact(message.message), exc_info=failure)

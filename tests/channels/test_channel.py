@@ -309,6 +309,20 @@ async def test_a_killed_channel_gives_phx_error(client):
         assert (await client.expect())[:4] == [join_ref, join_ref, "room:1", "phx_error"]
 
 
+async def test_when_the_pubsub_dies_its_channels_give_phx_error_and_are_joined_again(
+    client, endpoint
+):
+    """C16: a channel without its subscription is deaf. This one traps exits."""
+    join_ref = await client.join("room:1")
+    with structlog.testing.capture_logs():
+        endpoint.pubsub.pid.exit(KILL)
+        assert (await client.expect())[:4] == [join_ref, join_ref, "room:1", "phx_error"]
+    await trio.testing.wait_all_tasks_blocked()
+    await client.join("room:1")
+    endpoint.broadcast("room:1", "news", {"n": 1})
+    assert (await client.expect())[3:] == ["news", {"n": 1}]
+
+
 async def test_a_duplicate_join_stops_the_old_channel_and_closes_it_after_the_new_reply(
     client, endpoint
 ):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import structlog.testing
 import trio
 
 from actors import receive, spawn
+from channels.exceptions import InvalidPayloadError
 from channels.fastlane import Fastlane, dispatch
-from channels.messages import Broadcast, Opcode
-from channels.pubsub import PubSub
-from channels.serializers import V2
+from channels.messages import Binary, Broadcast, Opcode
+from channels.pubsub import CHUNK, PubSub
+from channels.serializers import V1, V2, Serializer
 from channels.transports.frames import frame
 from supervisors import Supervisor
 
@@ -47,3 +49,61 @@ async def test_a_subscriber_whose_metadata_is_not_a_fastlane_gets_the_broadcast_
     await trio.testing.wait_all_tasks_blocked()
     assert heard == [message]
     assert frames == [frame(Opcode.TEXT, b'[null,null,"room","news",{"a":1}]')]
+
+
+# -- payloads that not everybody can get ---------------------------------------------------------
+
+
+class Audience:
+    """Clients of one version in a room, of whom nobody is a process."""
+
+    def __init__(self, pubsub: PubSub, serializer: Serializer, count: int = 1) -> None:
+        self.frames: list[bytes] = []
+        for _ in range(count):
+            pid = spawn(trio.sleep_forever)
+            pubsub.subscribe("room", Fastlane(self.frames.append, serializer, frozenset()), pid=pid)
+
+
+LIST = Broadcast("room", "shout", [1])  # legal in V1, where Phoenix does not check
+BINARY = Broadcast("room", "shout", Binary(b"x"))  # legal in V2 only
+SIZES = pytest.mark.parametrize("count", [2, 2 * CHUNK + 7], ids=["few", "many"])
+
+
+async def broadcast_in(pubsub: PubSub, message: Broadcast) -> list[str]:
+    with structlog.testing.capture_logs() as logs:
+        pubsub.broadcast("room", message, dispatch)
+        await trio.testing.wait_all_tasks_blocked()
+    return [log["event"] for log in logs]
+
+
+@SIZES
+async def test_a_client_of_v1_costs_neither_broadcaster_nor_others_a_binary_broadcast(
+    count, pubsub
+):
+    """C12: who is there is not the broadcaster's fault."""
+    old, new = Audience(pubsub, V1()), Audience(pubsub, V2(), count)
+    assert set(await broadcast_in(pubsub, BINARY)) == {"broadcast not written"}
+    assert (old.frames, len(new.frames)) == ([], count)
+
+
+async def test_a_binary_broadcast_among_clients_of_v1_only_harms_nobody(pubsub):
+    old = Audience(pubsub, V1())
+    assert await broadcast_in(pubsub, BINARY) == ["broadcast not written"]
+    assert old.frames == []
+
+
+@SIZES
+async def test_a_payload_that_some_serializer_cannot_write_reaches_the_clients_of_the_others(
+    count, pubsub
+):
+    old, new = Audience(pubsub, V1(), count), Audience(pubsub, V2(), count)
+    await broadcast_in(pubsub, LIST)
+    assert (len(old.frames), new.frames) == (count, [])
+    assert len(pubsub.subscribers("room")) == 2 * count
+
+
+async def test_a_payload_that_nobody_could_get_is_raised_in_the_broadcaster(pubsub):
+    audience = Audience(pubsub, V2(), 2)
+    with pytest.raises(InvalidPayloadError):
+        pubsub.broadcast("room", LIST, dispatch)
+    assert audience.frames == []

@@ -6,11 +6,24 @@ import pytest
 import structlog
 import trio.testing
 
-from actors import Bounded, Node, Pid, ProcessExit, open_node, receive, self_pid, spawn
+from actors import (
+    KILL,
+    NORMAL,
+    SHUTDOWN,
+    Bounded,
+    Node,
+    Pid,
+    ProcessExit,
+    open_node,
+    receive,
+    self_pid,
+    spawn,
+)
 from channels.fastlane import dispatch
 from channels.messages import Broadcast
 from channels.pubsub import CHUNK, PubSub, PubSubNotStartedError
 from channels.pubsub.adapter import send_to_each
+from channels.pubsub.pubsub import PubSubStatistics
 from supervisors import Supervisor
 
 
@@ -90,6 +103,67 @@ async def test_a_dispatcher_that_fails_for_a_large_topic_costs_no_subscriptions(
     assert [log["event"] for log in logs] == ["broadcast failed"]
     assert {tuple(listener.heard) for listener in subscribed} == {("hello",)}
     assert pubsub.statistics().waiting_broadcasts == 0
+
+
+async def test_a_part_that_fails_costs_the_other_parts_of_a_large_broadcast_nothing(pubsub):
+    """C12"""
+
+    def fails_first(entries, sender, message):
+        if not served:
+            served.append(0)
+            raise ValueError("on purpose")
+        served.append(len(list(entries)))
+
+    served: list[int] = []
+    await listeners(pubsub, "room", count=3 * CHUNK)
+    with structlog.testing.capture_logs() as logs:
+        pubsub.broadcast("room", "hello", fails_first)
+        await trio.testing.wait_all_tasks_blocked()
+    assert served == [0, CHUNK, CHUNK]
+    assert [log["event"] for log in logs] == ["broadcast failed"]
+
+
+def crash(server: Pid) -> None:
+    server.cast("no job at all")
+
+
+def kill(server: Pid) -> None:
+    server.exit(KILL)
+
+
+def shut_down(server: Pid) -> None:
+    server.exit(SHUTDOWN)
+
+
+@pytest.mark.parametrize("end", [crash, kill, shut_down])
+async def test_when_the_process_of_a_pubsub_ends_its_subscribers_do_too_and_may_come_back(
+    end, pubsub
+):
+    """C16: nobody believes to be subscribed who is not (Phoenix: the registry is linked to them)."""
+    [listener, stranger] = [*await listeners(pubsub, "room"), *await listeners(pubsub)]
+    pubsub.broadcast("room", "while it is served in parts", lambda *_: None)
+    assert pubsub.pid is not None
+    with structlog.testing.capture_logs():
+        end(pubsub.pid)
+        assert await listener.pid.wait_exited() is not NORMAL
+        await trio.testing.wait_all_tasks_blocked()
+    assert stranger.pid.is_alive()
+    assert pubsub.statistics() == PubSubStatistics(0, 0, 0)
+    [again] = await listeners(pubsub, "room")  # its supervisor has started it again
+    pubsub.broadcast("room", "hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert again.heard == ["hello"]
+
+
+async def test_a_broadcast_that_was_being_served_when_the_process_ended_counts_no_more(pubsub):
+    await listeners(pubsub, "room", count=2 * CHUNK)
+    pubsub.broadcast("room", "hello")
+    await trio.lowlevel.checkpoint()
+    assert pubsub.statistics().waiting_broadcasts == 1
+    assert pubsub.pid is not None
+    pubsub.pid.exit(KILL)
+    await trio.testing.wait_all_tasks_blocked()
+    assert pubsub.statistics() == PubSubStatistics(0, 0, 0)
 
 
 async def test_broadcast_from_leaves_out_the_sender(pubsub):
