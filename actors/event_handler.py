@@ -22,6 +22,7 @@ import attrs
 from actors.exceptions import ActorsError
 from actors.messages import Promised
 from actors.pid import Pid
+from actors.reports import shorten
 
 __all__ = (
     "EventHandler",
@@ -35,10 +36,21 @@ __all__ = (
     "RemoveHandler",
     "SwapHandler",
     "Swapped",
+    "class_of",
 )
 
 HandlerId: TypeAlias = "type[EventHandler] | tuple[type[EventHandler], Hashable]"
 """The class of a handler; or the class and an id, where several of one class are in a manager."""
+
+
+def class_of(id: Any) -> type[EventHandler]:
+    """The class in a handler id. Raises `TypeError` if it is none."""
+    kind = id[0] if isinstance(id, tuple) and len(id) == 2 else id
+    if isinstance(kind, type) and issubclass(kind, EventHandler):
+        return kind
+    raise TypeError(
+        f"a handler is a subclass of EventHandler, or (the class, an id); got {shorten(id)}"
+    )
 
 
 class HandlerError(ActorsError):

@@ -11,6 +11,7 @@ which subscribes by `Registry` or `ProcessGroups`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -29,9 +30,11 @@ from actors.event_handler import (
     RemoveHandler,
     SwapHandler,
     Swapped,
+    class_of,
 )
 from actors.exceptions import ProcessExit, reason_of
 from actors.exits import NORMAL, SHUTDOWN, BadReturn
+from actors.failures import concerns_trio
 from actors.gen_server import GenServer
 from actors.kernel import Destination, call, cast
 from actors.messages import Exit
@@ -62,8 +65,9 @@ class EventManager(GenServer):
     async def add_handler(manager: Destination, handler: HandlerId, *args: Any) -> None:
         """Make a handler and put it before the others; `args` go to its `init`.
 
-        Raises `HandlerError(reason)` if its `init` failed.
+        Raises `HandlerError(reason)` if its `init` failed, and `TypeError` if `handler` is none.
         """
+        class_of(handler)
         _answered(await call(manager, _Add(handler, args, supervised=False), None))
 
     @staticmethod
@@ -73,6 +77,7 @@ class EventManager(GenServer):
         When the process ends the handler is removed; when the handler ends otherwise the process
         gets `HandlerExited`.
         """
+        class_of(handler)
         _answered(await call(manager, _Add(handler, args, supervised=True), None))
 
     @staticmethod
@@ -91,8 +96,9 @@ class EventManager(GenServer):
         `args`.
 
         If there is no `old` the new one is added all the same. It is supervised if the old one was.
-        Raises `HandlerError` if the new one's `init` failed.
+        Raises `HandlerError` if the new one's `init` failed, and `TypeError` if `new` is none.
         """
+        class_of(new)
         swap = SwapHandler(argument, new, args)
         _answered(await call(manager, _Swap(old, swap, supervised=False), None))
 
@@ -101,6 +107,7 @@ class EventManager(GenServer):
         manager: Destination, old: HandlerId, argument: Any, new: HandlerId, *args: Any
     ) -> None:
         """`swap_handler`; the new one is supervised by the calling process."""
+        class_of(new)
         swap = SwapHandler(argument, new, args)
         _answered(await call(manager, _Swap(old, swap, supervised=True), None))
 
@@ -173,23 +180,27 @@ class EventManager(GenServer):
 
     async def _give(self, callback: str, item: Any) -> None:
         for installed in list(self._handlers):
-            try:
-                result = await getattr(installed.handler, callback)(item)
-                if result is not None:
-                    await self._obey(installed, result, callback)
-            except (Exception, ProcessExit) as error:
-                await self._fail(installed, reason_of(error), item)
+            outcome = await _outcome(self._handle, installed, callback, item)
+            if isinstance(outcome, _Failure):
+                await self._fail(installed, outcome.reason, item)
+
+    async def _handle(self, installed: _Installed, callback: str, item: Any) -> None:
+        result = await getattr(installed.handler, callback)(item)
+        if result is not None:
+            await self._obey(installed, result, callback)
 
     async def _ask(self, installed: _Installed, request: Any) -> Any:
-        try:
-            result = await installed.handler.handle_call(request)
-            if isinstance(result, RemoveHandler | SwapHandler):
-                await self._obey(installed, result, "handle_call")
-                return result.reply
-        except (Exception, ProcessExit) as error:
-            reason = reason_of(error)
-            await self._fail(installed, reason, request)
-            raise HandlerError(installed.id, reason) from None
+        outcome = await _outcome(self._handle_call, installed, request)
+        if isinstance(outcome, _Failure):
+            await self._fail(installed, outcome.reason, request)
+            raise HandlerError(installed.id, outcome.reason)
+        return outcome
+
+    async def _handle_call(self, installed: _Installed, request: Any) -> Any:
+        result = await installed.handler.handle_call(request)
+        if isinstance(result, RemoveHandler | SwapHandler):
+            await self._obey(installed, result, "handle_call")
+            return result.reply
         return result
 
     async def _obey(self, installed: _Installed, result: Any, callback: str) -> None:
@@ -207,14 +218,9 @@ class EventManager(GenServer):
     async def _add(
         self, id: HandlerId, args: tuple[Any, ...], owner: Pid | None, handed_over: Any = None
     ) -> _Installed:
-        handler = (id[0] if isinstance(id, tuple) else id)()
-        handler.handed_over = handed_over
-        try:
-            result = await handler.init(*args)
-        except (Exception, ProcessExit) as error:
-            raise HandlerError(id, reason_of(error)) from None
-        if result is not None:
-            raise HandlerError(id, BadReturn(result, "init"))
+        handler = await _outcome(_make, id, args, handed_over)
+        if isinstance(handler, _Failure):
+            raise HandlerError(id, handler.reason)
         installed = _Installed(id, handler, owner)
         self._handlers.insert(0, installed)
         if owner is not None:
@@ -228,10 +234,9 @@ class EventManager(GenServer):
         If that fails it is reported, the owner hears of it, and the result is `HandlerFailed`.
         """
         self._handlers.remove(installed)
-        try:
-            result = await installed.handler.terminate(argument)
-        except (Exception, ProcessExit) as error:
-            result = HandlerFailed(reason_of(error))
+        result = await _outcome(installed.handler.terminate, argument)
+        if isinstance(result, _Failure):
+            result = HandlerFailed(result.reason)
             reports.handler_failed(self.pid, installed.id, argument, result.reason)
             told = None if told is None else result.reason
         self._leave_owner(installed, told)
@@ -343,6 +348,35 @@ class _Refusal:
     """A reply that the caller's side raises."""
 
     error: HandlerError | NoHandlerError
+
+
+# -- running a handler ---------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Failure:
+    """A handler raised; the exit reason that a process would have had."""
+
+    reason: Any
+
+
+async def _outcome(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    """What it returns, or a `_Failure`, whatever it raises (GE2)."""
+    try:
+        return await function(*args)
+    except BaseException as error:  # noqa: ASYNC103  # what concerns Trio passes
+        if concerns_trio(error):
+            raise
+        return _Failure(reason_of(error))  # noqa: ASYNC104  # as above
+
+
+async def _make(id: HandlerId, args: tuple[Any, ...], handed_over: Any) -> EventHandler:
+    handler = class_of(id)()
+    handler.handed_over = handed_over
+    result = await handler.init(*args)
+    if result is not None:
+        raise ProcessExit(BadReturn(result, "init"))
+    return handler
 
 
 def _answered(reply: Any) -> Any:

@@ -15,6 +15,7 @@ from actors import (
     Crash,
     EventHandler,
     EventManager,
+    GenServer,
     HandlerEnd,
     HandlerError,
     HandlerExited,
@@ -177,6 +178,49 @@ async def test_a_handler_whose_init_fails_is_not_added(manager, what, reason):
     assert await EventManager.which_handlers(manager) == []
 
 
+class NeedsMore(EventHandler):
+    """Cannot be made without an argument."""
+
+    def __init__(self, argument):
+        self.argument = argument
+
+
+async def test_a_handler_that_cannot_be_made_is_not_added_and_the_others_stay(manager):
+    """GE2."""
+    await EventManager.add_handler(manager, Noting, [])
+    for add in (EventManager.add_handler, EventManager.add_sup_handler):
+        with pytest.raises(HandlerError) as failed:
+            await add(manager, NeedsMore)
+        assert isinstance(failed.value.reason.exception, TypeError)
+    assert await EventManager.which_handlers(manager) == [Noting]
+    with pytest.raises(HandlerError):
+        await EventManager.swap_handler(manager, Noting, "why", NeedsMore)
+    assert await EventManager.which_handlers(manager) == []
+
+
+@pytest.mark.parametrize("nonsense", ["nonsense", GenServer, (EventHandler,), EventHandler()])
+async def test_what_is_no_handler_is_refused_in_the_caller(nonsense, manager):
+    """GE2: the manager does not hear of it."""
+    await EventManager.add_handler(manager, Noting, [])
+    for add in (EventManager.add_handler, EventManager.add_sup_handler):
+        with pytest.raises(TypeError, match="subclass of EventHandler"):
+            await add(manager, nonsense)
+    for swap in (EventManager.swap_handler, EventManager.swap_sup_handler):
+        with pytest.raises(TypeError, match="subclass of EventHandler"):
+            await swap(manager, Noting, "why", nonsense)
+    assert await EventManager.which_handlers(manager) == [Noting]
+
+
+async def test_a_handler_that_swaps_itself_for_nonsense_is_gone_and_the_manager_is_not(manager):
+    """GE2."""
+    await EventManager.add_handler(manager, Noting, [])
+    swap: Any = SwapHandler("why", "nonsense")  # type: ignore[arg-type]  # what the test is about
+    with structlog.testing.capture_logs() as logs:
+        await EventManager.sync_notify(manager, ("return", swap))
+    assert [entry["event"] for entry in logs] == ["event handler failed"]
+    assert await EventManager.which_handlers(manager) == []
+
+
 async def test_arguments_without_an_init_are_refused(manager):
     with pytest.raises(HandlerError) as failed:
         await EventManager.add_handler(manager, EventHandler, 1)
@@ -215,7 +259,17 @@ async def test_a_handler_may_remove_itself(manager):
     assert await EventManager.which_handlers(manager) == []
 
 
-BAD_ORDERS = [("raise", ValueError("oops")), ("raise", ProcessExit("leave")), ("return", "junk")]
+class Odd(BaseException):
+    """Neither an Exception nor an exit."""
+
+
+BAD_ORDERS = [
+    ("raise", ValueError("oops")),
+    ("raise", ProcessExit("leave")),
+    ("raise", Odd()),
+    ("raise", BaseExceptionGroup("", [ProcessExit("leave"), ValueError("oops")])),
+    ("return", "junk"),
+]
 
 
 FAILING = [
