@@ -15,10 +15,10 @@ connection nor the connection's other topics notice. The server never restarts a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
@@ -39,6 +39,7 @@ from actors import (
     is_orderly,
     receive,
 )
+from actors.reports import emit, shorten
 from channels import fastlane
 from channels.channel_start import JoinRequest, Transport
 from channels.exceptions import (
@@ -58,6 +59,7 @@ __all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
 _log = structlog.get_logger("channels")
 
 UNMATCHED_EVENT = {"reason": "unmatched event"}
+_MAX_SHOWN: Final = 200  # characters of a message in a log line
 
 
 @attrs.frozen
@@ -131,6 +133,12 @@ class Channel(GenServer):
     async def handle_out(self, event: str, payload: Any) -> Any:
         """Take a broadcast of an event in `intercept`; `self.push(event, payload)` passes it on."""
         self.push(event, payload)
+
+    async def handle_info(self, message: Any) -> Any:
+        """Take whatever else was sent to the process; by default it is logged, filtered."""
+        shown = shorten(self._shown(message))[:_MAX_SHOWN]
+        told = {"topic": self.topic, "channel": _name(self), "process": repr(self.pid)}
+        emit(_log, "warning", "unexpected message", **told, message=shown)
 
     # -- verbs -----------------------------------------------------------------------------------
 
@@ -346,12 +354,19 @@ class Channel(GenServer):
                 microseconds=round(seconds * 1e6),
             )
 
-    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
-        """What crash reports show: payload and state go through the socket's filter."""
-        message = status.get("message")
+    def _shown(self, message: Any) -> Any:
+        """What a log shows of a message: what holds parameters goes through the socket's filter."""
         if isinstance(message, Message | Broadcast):
             payload = self._log_filter(message.payload)
-            status["message"] = msgspec.structs.replace(message, payload=payload)
+            return msgspec.structs.replace(message, payload=payload)
+        if isinstance(message, Mapping | list | tuple | str):
+            return self._log_filter(message)
+        return message
+
+    def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """What crash reports show: payload and state go through the socket's filter."""
+        if "message" in status:
+            status["message"] = self._shown(status["message"])
         state = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         status["state"] = self._log_filter(state)
         return status

@@ -1,28 +1,30 @@
-"""What of a client's parameters may stand in a log: `ParameterFilter` (Phoenix:
-`:filter_parameters`). Pure.
+"""What may stand in a log: of a client's parameters (`ParameterFilter`; Phoenix:
+`:filter_parameters`), and of an exception. Pure.
 
 The filter also shortens, because a log line must not carry a stranger's ten-megabyte payload.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from channels.messages import Binary
+from channels.redaction import FILTERED, SECRET_WORDS, hide_in_text, names_secret
 
-__all__ = ("DEFAULT_FILTER", "FILTERED", "LogLevel", "ParameterFilter")
+__all__ = ("DEFAULT_FILTER", "FILTERED", "LogLevel", "ParameterFilter", "plain_traceback")
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 """At which level something is logged; None in its place: not at all."""
 
-FILTERED: Final = "[FILTERED]"
-
 _MAX_DEPTH: Final = 8
 _MAX_ITEMS: Final = 32  # of one object or array
 _MAX_TEXT: Final = 200  # characters
+_MAX_FRAMES: Final = 32  # of a traceback, the innermost
+_MAX_TRACEBACK: Final = 8_000  # characters
 
 
 def _lower(words: Iterable[str]) -> tuple[str, ...]:
@@ -38,11 +40,11 @@ class ParameterFilter:
     """Replaces what a log must not show by "[FILTERED]".
 
     `discard`: the values of all keys that contain one of these words, in any case. `keep`, in its
-    place: only the values of exactly these keys are shown. Objects and arrays are searched through;
-    a value of a key that is filtered goes as a whole.
+    place: only the values of exactly these keys are shown. Objects, arrays and forms in text
+    (`user=ann&password=x`) are searched through; a value of a key that is filtered goes as a whole.
     """
 
-    discard: tuple[str, ...] = attrs.field(default=("password", "token"), converter=_lower)
+    discard: tuple[str, ...] = attrs.field(default=SECRET_WORDS, converter=_lower)
     keep: frozenset[str] | None = attrs.field(default=None, converter=_frozen)
 
     def __call__(self, parameters: Any) -> Any:
@@ -57,7 +59,12 @@ class ParameterFilter:
         if isinstance(value, list | tuple):
             items = [self._filter(item, depth - 1, shown=shown) for item in value[:_MAX_ITEMS]]
             return [*items, "..."] if len(value) > _MAX_ITEMS else items
-        return _shorten(value) if shown else FILTERED
+        if not shown:
+            return FILTERED
+        shortened = _shorten(value)
+        if isinstance(shortened, str) and self.keep is None:
+            return hide_in_text(shortened, self.discard)
+        return shortened
 
     def _filter_object(
         self, value: Mapping[Any, Any], depth: int, *, shown: bool
@@ -71,7 +78,7 @@ class ParameterFilter:
             if self.keep is not None:
                 shows = shown or key in self.keep
                 result[name] = self._filter(inner, depth - 1, shown=shows)
-            elif any(word in str(key).lower() for word in self.discard):
+            elif names_secret(key, self.discard):
                 result[name] = FILTERED
             else:
                 result[name] = self._filter(inner, depth - 1, shown=True)
@@ -84,6 +91,16 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _MAX_TEXT:
         return f"{value[:_MAX_TEXT]}..."
     return value
+
+
+def plain_traceback(error: BaseException) -> str:
+    """The frames and the words of an exception, as Python prints them.
+
+    Log it, under the key `stack`, in place of `exc_info`: renderers print what that holds with the
+    values of all variables, payloads and parameters among them, where `rich` is installed.
+    """
+    text = "".join(traceback.format_exception(error, limit=-_MAX_FRAMES)).rstrip()
+    return text if len(text) <= _MAX_TRACEBACK else f"...{text[-_MAX_TRACEBACK:]}"
 
 
 DEFAULT_FILTER: Final = ParameterFilter()

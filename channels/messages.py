@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from channels.redaction import redact
+
 __all__ = (
     "ACK",
     "AUTH_TOKEN",
@@ -70,7 +72,7 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     `join_ref` says which join of the topic it belongs to, `ref` which push a reply answers.
     `payload` is any JSON value or `Binary` on the way in; on the way out it must be written as a
-    JSON object, or be `Binary`.
+    JSON object, or be `Binary`. Its `repr` hides passwords and tokens, as Phoenix's does.
     """
 
     join_ref: Ref
@@ -79,19 +81,33 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
     event: str
     payload: Any
 
+    def __repr__(self) -> str:
+        refs = f"join_ref={self.join_ref!r}, ref={self.ref!r}"
+        return f"Message({refs}, {_shown(self)})"
 
-class Broadcast(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
+
+class Broadcast(msgspec.Struct, frozen=True, gc=False):
     """What is broadcast on a topic: subscribed processes receive it, clients get it as a message
     without refs.
 
     `key` says what it is news of; a slow client under `CoalesceByKey` gets only the newest of the
-    same topic, event and key. It does not leave the node's processes.
+    same topic, event and key. It does not leave the node's processes. Its `repr` hides passwords
+    and tokens.
     """
 
     topic: str
     event: str
     payload: Any
     key: Hashable | None = None
+
+    def __repr__(self) -> str:
+        key = "" if self.key is None else f", key={self.key!r}"
+        return f"Broadcast({_shown(self)}{key})"
+
+
+def _shown(message: Message | Broadcast) -> str:
+    payload = redact(message.payload)
+    return f"topic={message.topic!r}, event={message.event!r}, payload={payload!r}"
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

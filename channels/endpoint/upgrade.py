@@ -21,6 +21,7 @@ from channels.endpoint.config import MountPoint
 from channels.endpoint.http import Headers, Request, Response, text
 from channels.endpoint.origin import Origin
 from channels.exceptions import ConnectRefused
+from channels.log_filter import plain_traceback
 from channels.serializers import Serializer, negotiate
 from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade
@@ -136,8 +137,9 @@ async def _connect(
     except ConnectRefused as refusal:
         _log_connect("connect refused", socket, info, params, started, reason=repr(refusal.reason))
         return _refuse(point, info, refusal, subprotocol)
-    except Exception:
-        _log.exception("connect crashed", socket=name, peer=str(info.peer))
+    except Exception as error:
+        stack = plain_traceback(error)
+        _log.error("connect crashed", socket=name, peer=str(info.peer), stack=stack)
         return text(500, "The server could not handle this connection.")
     if socket_id is not None and not isinstance(socket_id, str):
         _log.error("id() must return a str or None", socket=name, got=repr(socket_id)[:80])

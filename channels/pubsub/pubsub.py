@@ -28,6 +28,7 @@ from actors.failures import concerns_trio
 from actors.process import Process, current_process
 from actors.reports import emit, fact
 from channels.exceptions import ChannelsError
+from channels.log_filter import plain_traceback
 from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
 from channels.pubsub.local import LocalAdapter
 from supervisors import Strategy, Supervisor
@@ -281,4 +282,5 @@ class PubSubServer(GenServer):
         finally:
             self._pubsub.job_done(self.pid)
         if failure is not None:
-            emit(_log, "error", "broadcast failed", message=fact(message.message), exc_info=failure)
+            stack = plain_traceback(failure)
+            emit(_log, "error", "broadcast failed", message=fact(message.message), stack=stack)

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from channels.exceptions import ConnectRefused
+from channels.log_filter import plain_traceback
 from channels.socket import UserSocket
 
 __all__ = ("Outcome", "refresh")
@@ -51,7 +52,7 @@ async def refresh(socket: UserSocket, payload: Any) -> Outcome:
     except trio.TooSlowError:
         _log.error("refresh took too long", socket=name, seconds=TIMEOUT)
         return Outcome("error", {"reason": "timeout"})
-    except Exception:
-        _log.exception("refresh crashed", socket=name)
+    except Exception as error:
+        _log.error("refresh crashed", socket=name, stack=plain_traceback(error))
         return Outcome("error", {"reason": "refresh crashed"})
     return Outcome("ok", {} if response is None else response)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import structlog.testing
 
 from actors import GenServer
-from channels import Channel, Endpoint, JoinRefused, ParameterFilter, Reply, UserSocket
-from tests.channels.phoenix import Client, connected, running
+from channels import (
+    Broadcast,
+    Channel,
+    Endpoint,
+    JoinRefused,
+    ParameterFilter,
+    Reply,
+    UserSocket,
+)
+from tests.channels.phoenix import Client, connected, refusal, running
 
 SECRET = "s3cret"
 
@@ -119,6 +128,73 @@ async def test_no_password_or_token_reaches_a_log_whatever_a_channel_does(node):
         ("room:3", "phx_join", {"password": SECRET, "refuse": 1}),
     )
     assert len(named(logs, "GenServer terminating")) == 2
+    assert SECRET not in repr(logs)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (Broadcast("user:1", "welcome", {"token": SECRET, "name": "ann"}), "ann"),
+        ({"password": SECRET, "name": "ann"}, "ann"),
+        (["welcome", {"password": SECRET}], "welcome"),
+        (f"token={SECRET}&name=ann", "ann"),
+        (("what", "is", "this"), "what"),
+    ],
+    ids=["broadcast", "mapping", "list", "form", "tuple"],
+)
+async def test_a_message_that_no_handle_info_takes_is_logged_without_secrets(node, message, shown):
+    """C21: Phoenix warns of it too. A channel that subscribes to other topics gets their broadcasts."""
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Socket}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            await client.join("room:1")
+            [room] = [process for process in node.processes if process.label == "Room"]
+            room.send(message)
+            await client.join("room:2")  # it has had its turn
+            await client.push(None, "room:1", "save")
+            await client.expect()
+    [entry] = named(logs, "unexpected message")
+    assert (entry["log_level"], entry["topic"], entry["channel"]) == ("warning", "room:1", "Room")
+    assert SECRET not in repr(entry)
+    assert shown in entry["message"]
+
+
+async def test_what_a_log_shows_of_an_unexpected_message_is_short(node):
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Socket}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            await client.join("room:1")
+            [room] = [process for process in node.processes if process.label == "Room"]
+            room.send([{"a": "x" * 1000}] * 1000)
+            await client.push(None, "room:1", "save")
+            await client.expect()
+    [entry] = named(logs, "unexpected message")
+    assert len(entry["message"]) <= 200
+
+
+async def test_what_crashes_in_a_socket_is_logged_without_the_values_of_variables(node):
+    """`exc_info` is printed with them where `rich` is installed."""
+
+    class Crashing(Socket):
+        async def connect(self, params: dict[str, Any], info: Any) -> None:
+            if "boom" in params:
+                raise RuntimeError("in connect")
+
+        async def refresh(self, params: dict[str, Any]) -> Any:
+            raise RuntimeError("in refresh")
+
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Crashing}, port=0)
+        async with running(endpoint):
+            path = f"/socket/websocket?vsn=2.0.0&boom=1&token={SECRET}"
+            assert await refusal(endpoint, path) == 500
+            async with connected(endpoint) as client:
+                await say(client, "phoenix", "auth_token", {"token": SECRET})
+    entries = named(logs, "connect crashed", "refresh crashed")
+    for entry, words in zip(entries, ("in connect", "in refresh"), strict=True):
+        assert entry["stack"].startswith("Traceback")
+        assert entry["stack"].endswith(f"RuntimeError: {words}")
+        assert "exc_info" not in entry
     assert SECRET not in repr(logs)
 
 

@@ -29,7 +29,7 @@ async def pubsub(node) -> PubSub:
 async def test_a_subscriber_whose_metadata_is_not_a_fastlane_gets_the_broadcast_as_a_message(
     metadata, pubsub
 ):
-    """As in Phoenix: metadata is the subscriber's own business."""
+    """C20, as in Phoenix: metadata is the subscriber's own business."""
     heard: list[object] = []
     frames: list[bytes] = []
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from channels import Binary, ParameterFilter
+from channels.log_filter import plain_traceback
 
 discard = ParameterFilter()
 
@@ -56,6 +58,48 @@ def test_what_is_shown_is_short_whatever_was_sent():
     assert discard(Binary(bytes(500))) == "<500 bytes>"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("user=ann&password=hunter2", "user=ann&password=[FILTERED]"),
+        ("password=hunter2&user=ann", "password=[FILTERED]&user=ann"),
+        ("user[pass%77ord]=hunter2", "user[pass%77ord]=[FILTERED]"),
+        ("https://h/p?Token=hunter2&a=1", "https://h/p?Token=[FILTERED]&a=1"),
+        ("password=hunter=2", "password=[FILTERED]"),
+        ("a=1&&=&password", "a=1&&=&password"),
+        ("%ZZ=1&%ff%=2&password=hunter2&%", "%ZZ=1&%ff%=2&password=[FILTERED]&%"),
+        ("no form at all", "no form at all"),
+    ],
+)
+def test_secrets_of_a_form_in_text_are_filtered_whether_or_not_it_is_well_formed(text, shown):
+    """Serializers 20, 21: what LiveView's forms send, and what a stranger may."""
+    assert discard({"type": "form", "value": text}) == {"type": "form", "value": shown}
+
+
+def test_a_form_is_filtered_by_the_words_of_the_filter():
+    own = ParameterFilter(discard=["PIN"])
+    assert own("pin=1234&password=x") == "pin=[FILTERED]&password=x"
+
+
+def test_a_form_that_is_cut_shows_no_part_of_a_secret():
+    assert "hunter2" not in discard("a=" + "x" * 170 + "&password=" + "hunter2" * 100)
+
+
+def test_a_traceback_for_the_log_shows_no_values_of_variables_and_is_bounded():
+    def raises(password: str, depth: int) -> None:
+        if depth:
+            raises(password, depth - 1)
+        raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError) as raised:
+        raises("hunter2", 500)
+    text = plain_traceback(raised.value)
+    assert "hunter2" not in text
+    assert text.endswith("RuntimeError: on purpose")
+    assert "raises(password, depth - 1)" in text
+    assert len(plain_traceback(RuntimeError("x" * 1_000_000))) < 10_000
+
+
 def test_what_it_is_given_stays_as_it_was():
     given = {"token": "x", "inner": {"password": "y"}}
     discard(given)
@@ -78,6 +122,15 @@ def hide(value: Any) -> Any:
             for key, inner in value.items()
         }
     return [hide(item) for item in value] if isinstance(value, list) else value
+
+
+def as_form(pairs: dict[str, str]) -> str:
+    return "&".join(f"{quote(key)}={quote(value)}" for key, value in pairs.items())
+
+
+@given(st.dictionaries(keys, st.text()))
+def test_a_secret_is_found_wherever_it_stands_in_a_form(pairs):
+    assert "s3cret" not in discard(as_form(hide(pairs)))
 
 
 @given(values)
