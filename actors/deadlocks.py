@@ -85,4 +85,6 @@ def _chain(caller: DetectingProcess, server: Process) -> tuple[Pid, ...] | None:
 
 def _waits_for_start_of(starter: Process, child: Process) -> bool:
     start: Any = child.start
-    return start is not None and start.starter is starter and start.task is starter.task
+    if start is None or start.starter is not starter:
+        return False
+    return start.begun_in_place or start.task is starter.task

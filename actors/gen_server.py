@@ -33,7 +33,8 @@ from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
 from actors.results import Action
 from actors.server_loop import serve
-from actors.server_start import start_monitored_server, start_server
+from actors.server_start import begin_start, start_monitored_server, start_server
+from actors.start import Start
 
 __all__ = ("GenServer", "UndefinedCallbackError")
 
@@ -140,6 +141,21 @@ class GenServer:
         )
 
     @classmethod
+    def _begin_start_link(
+        cls,
+        starter: Process,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
+    ) -> Start:
+        """`start_link` as far as it goes without waiting, for a supervisor."""
+        return begin_start(
+            starter, cls, args, kwargs, name=name, link=True, mailbox=mailbox, timeout=timeout
+        )
+
+    @classmethod
     async def start(
         cls,
         *args: Any,
@@ -199,12 +215,18 @@ class GenServer:
         `id`, `restart`, `shutdown`, `significant`, `backoff` and `type` are the supervisor's;
         everything else goes to `start_link`. The id is the `name`, or else the class.
         """
-        spec = {"id": id, "restart": restart, "shutdown": shutdown}
-        for field in ("significant", "backoff", "type"):
-            spec[field] = options.pop(field, None)
-        spec["id"] = id if id is not None else options.get("name") or cls
-        spec["start"] = (cls.start_link, args, options)
-        return {field: value for field, value in spec.items() if value is not None}
+        spec: dict[str, Any] = {"id": id, "start": (cls.start_link, args, options)}
+        if id is None:
+            spec["id"] = options.get("name") or cls
+        if restart is not None:
+            spec["restart"] = restart
+        if shutdown is not None:
+            spec["shutdown"] = shutdown
+        for field in _SUPERVISORS_OPTIONS & options.keys():
+            value = options.pop(field)
+            if value is not None:
+                spec[field] = value
+        return spec
 
     # -- by name ---------------------------------------------------------------------------------
 
@@ -241,6 +263,9 @@ class GenServer:
         process.server = self
         process.has_loop = True
         return self
+
+
+_SUPERVISORS_OPTIONS = frozenset({"significant", "backoff", "type"})
 
 
 def _attributes(server: GenServer) -> Iterator[tuple[str, Any]]:

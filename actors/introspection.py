@@ -24,6 +24,8 @@ from actors.debug import (
     DebugEvent,
     DebugStatistics,
     Hook,
+    check_hook_id,
+    check_log_size,
 )
 from actors.exceptions import NoProcessError
 from actors.exits import NOPROC
@@ -70,8 +72,8 @@ async def replace_state(
 ) -> Any:
     """Replace the state with `change(state)`, which runs in the server; the new state.
 
-    If it raises, the state is unchanged and the caller gets a `CallError` with the reason
-    `("callback_failed", Crash(exception))`.
+    If it raises, or an attribute cannot be set, the state is unchanged and the caller gets a
+    `CallError` with the reason `("callback_failed", Crash(exception))` (SY3).
     """
     return await _ask(server, ("replace_state", change), timeout)
 
@@ -79,7 +81,9 @@ async def replace_state(
 async def get_status(
     server: Destination, timeout: float | None = DEFAULT_CALL_TIMEOUT
 ) -> dict[str, Any]:
-    """What is known of the server; its state as `format_status` shows it."""
+    """What is known of the server; its state, and the log if there is one, as `format_status` shows
+    them (G31).
+    """
     status: dict[str, Any] = await _ask(server, ("get_status",), timeout)
     return status
 
@@ -110,9 +114,11 @@ async def log(
     size: int | None = DEFAULT_LOG_SIZE,
     timeout: float | None = DEFAULT_CALL_TIMEOUT,
 ) -> None:
-    """Keep the last `size` events, for `get_log` and crash reports; None: keep none (SY4)."""
-    if size is not None and size < 1:
-        raise ValueError(f"size must be a positive number of events, or None; got {size}")
+    """Keep the last `size` events, for `get_log` and crash reports; None: keep none (SY4).
+
+    Raises `ValueError` if `size` is neither.
+    """
+    check_log_size(size)
     await _ask(server, ("log", size), timeout)
 
 
@@ -161,15 +167,23 @@ async def install(
     """Call `hook(state, event, the server's state)` at each event, in the server (SY5).
 
     What it returns is its next state; `DONE` removes it, and so does an exception. `id`, the hook
-    itself by default, is for `remove`. Raises `CallError` if the id is taken.
+    itself by default, is for `remove`. Raises `CallError` if the id is taken, and `TypeError` if
+    `hook` cannot be called or the id has no hash.
     """
+    if not callable(hook):
+        raise TypeError(f"a hook is a function of its state, an event and a state; got {hook!r}")
+    check_hook_id(hook if id is None else id)
     await _ask(server, ("install", hook if id is None else id, hook, state), timeout)
 
 
 async def remove(
     server: Destination, id: Hashable, timeout: float | None = DEFAULT_CALL_TIMEOUT
 ) -> None:
-    """Remove a hook, by the id under which it was installed."""
+    """Remove a hook, by the id under which it was installed. None is installed: nothing happens.
+
+    Raises `TypeError` if `id` has no hash.
+    """
+    check_hook_id(id)
     await _ask(server, ("remove", id), timeout)
 
 
@@ -213,7 +227,7 @@ def process_info(process: Destination) -> ProcessInfo | None:
     if pid is None or not isinstance(target, Process):
         return None
     mailbox = target.mailbox.statistics()
-    running = "waiting" if mailbox.reader_waiting else "running"
+    running = "waiting" if mailbox.reader_waiting or target.asleep else "running"
     return ProcessInfo(
         pid=pid,
         name=target.name,

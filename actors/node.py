@@ -147,12 +147,10 @@ class Node:
         process: Process,
         main: Callable[..., Awaitable[Any]],
         args: Iterable[Any],
-        *,
         context: contextvars.Context | None = None,
-        asleep: bool = False,
     ) -> None:
         """Let a prepared process run `main(*args)`; see `Process.run`."""
-        self._start_soon(context, process.run, main, args, asleep, name=process.label)
+        self._start_soon(context, process.run, main, args, name=process.label)
 
     def _start_soon(
         self,

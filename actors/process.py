@@ -14,9 +14,10 @@ it through its `Pid`.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import iscoroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
@@ -38,6 +39,7 @@ __all__ = (
     "ProcessNode",
     "Starting",
     "answer_without_loop",
+    "concerns_trio",
     "current_process",
 )
 
@@ -76,6 +78,15 @@ class ProcessNode(Protocol):
     def report_crash(self, process: Process, reason: Any) -> None:
         """A process ended for a reason that is not orderly."""
 
+    def start_task(
+        self,
+        process: Process,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        context: contextvars.Context | None,
+    ) -> None:
+        """Run `main(*args)` as `process` in a Trio task."""
+
     def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
         """Run `function` in a Trio task that belongs to `owner`."""
 
@@ -87,6 +98,15 @@ class ProcessNode(Protocol):
 
     def interrupt(self, error: BaseException) -> None:
         """`KeyboardInterrupt` or `SystemExit` was raised in a process: end the node."""
+
+
+_Asleep: TypeAlias = tuple[
+    Callable[..., Awaitable[Any]],
+    Iterable[Any],
+    contextvars.Context | None,
+    Callable[[Any], None],
+]
+"""`main`, its arguments, the context to run in, and where messages go."""
 
 
 class Cancellable(Protocol):
@@ -111,6 +131,7 @@ class Process(Tied):
 
     __slots__ = (
         "ancestors",
+        "asleep",
         "cancel_scope",
         "dead",
         "debug",
@@ -118,6 +139,7 @@ class Process(Tied):
         "exit_reason",
         "grace",
         "has_loop",
+        "idle",
         "joiners",
         "label",
         "mailbox",
@@ -168,6 +190,8 @@ class Process(Tied):
         self.cancel_scope: trio.CancelScope | None = None
         """Around the process's code, from its first step on."""
         self.task: trio.lowlevel.Task | None = None
+        self.asleep: _Asleep | None = None
+        """What it will run when it wakes up, while it has no task."""
         self.links = self.watchers = self.monitors = None
         self.pending: set[Any] = NO_CALLS
         """Requests to this process that have no reply yet."""
@@ -179,6 +203,8 @@ class Process(Tied):
         """The starter that waits until this process has initialised itself."""
         self.has_loop = False
         """Is there a behaviour that answers system messages?"""
+        self.idle = False
+        """Is its loop, and not one of its callbacks, waiting for a message?"""
         self.server: Any = None
         """The behaviour's instance, for introspection."""
         self.debug: Any = None
@@ -192,6 +218,12 @@ class Process(Tied):
     def alive(self) -> bool:
         """Has it not begun to exit?"""
         return self.exit_reason is None
+
+    @property
+    def at_rest(self) -> bool:
+        """Does it wait for a message, and is there none?"""
+        waits = self.asleep is not None or self.mailbox.reader is not None
+        return waits and not self.mailbox.queue
 
     def lineage(self) -> tuple[str | Pid, ...]:
         """What a child has as its ancestors: this process first, by name if it has one (P8)."""
@@ -207,23 +239,12 @@ class Process(Tied):
 
     # -- running ---------------------------------------------------------------------------------
 
-    async def run(
-        self,
-        main: Callable[..., Awaitable[Any]],
-        args: Iterable[Any],
-        asleep: bool = False,  # noqa: FBT001, FBT002  # Trio passes it on by position
-    ) -> None:
-        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons.
-
-        `asleep`: `main` has nothing to do before the first message. Many processes are started long
-        before they are needed, and a cancel scope costs as much as all the rest of a start.
-        """
+    async def run(self, main: Callable[..., Awaitable[Any]], args: Iterable[Any]) -> None:
+        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons."""
         current.set(self)
         self.task = current_task()
         reason: Any = NORMAL
         try:
-            while asleep and not self.mailbox.queue and self.exit_reason is None:
-                await self.mailbox.wait()
             if self.exit_reason is None:
                 with trio.CancelScope() as self.cancel_scope:
                     await main(*args)
@@ -250,6 +271,28 @@ class Process(Tied):
         if interrupt is not None:
             self.node.interrupt(interrupt)
         return reason_of(rest)
+
+    def sleep(
+        self,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        context: contextvars.Context | None,
+    ) -> None:
+        """Have no task until the first message or exit signal, which starts one for `main(*args)`.
+
+        A task and its cancel scope cost more than all the rest of a process, in time and in memory,
+        and most processes are idle most of the time.
+        """
+        self.asleep = (main, args, context, self.deliver)
+        self.deliver = self._wake_up
+
+    def _wake_up(self, *messages: Any) -> None:
+        assert self.asleep is not None
+        main, args, context, self.deliver = self.asleep
+        self.asleep = None
+        for message in messages:
+            self.deliver(message)
+        self.node.start_task(self, main, args, context)
 
     def handle_in_place(self, handler: Callable[[Any], None]) -> None:
         """From now on call `handler(message)` in the step of whoever sends, instead of queueing.
@@ -300,11 +343,11 @@ class Process(Tied):
         if self.exit_reason is not None:
             return
         self.exit_reason = reason
-        self.deliver = self._drop
         if self.cancel_scope is not None:
             self.cancel_scope.cancel()
-        else:
-            self.mailbox.wake()
+        elif self.asleep is not None:
+            self._wake_up()
+        self.deliver = self._drop
         if reason is KILLED:
             self._expect_end()
 
@@ -372,9 +415,9 @@ class Process(Tied):
         if pending is NO_CALLS:
             pending = self.pending = set()
         call.pending = pending
-        pending.add(call)
         if timeout is not None:
-            self.node.deadlines.add(call, timeout)
+            self.node.deadlines.add(call, timeout)  # may refuse
+        pending.add(call)
         self.deliver(call)
 
     async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
@@ -388,13 +431,15 @@ class Process(Tied):
         if pending is NO_CALLS:
             pending = self.pending = set()
         call = Call(caller.pid, name, request, pending)
-        pending.add(call)
         if timeout is not None:
-            self.node.deadlines.add(call, timeout)
+            self.node.deadlines.add(call, timeout)  # may refuse
+        pending.add(call)
         self.deliver(call)
         if not call.done:
             call.task = current_task()  # what `call.wait()` does, without its frame
             await wait_task_rescheduled(call.give_up)
+        elif caller.takes_a_turn():  # it was answered in this step
+            await trio.lowlevel.checkpoint()
         return call.value if call.error is None else await call.wait()
 
     async def asend(self, message: Any) -> None:
@@ -463,6 +508,16 @@ class _KillGrace:
 
     def expire(self) -> None:
         self.process.declare_dead()
+
+
+_NOT_OF_A_PROCESS = (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+def concerns_trio(error: BaseException) -> bool:
+    """Is it, or does it hold, a cancellation or an interrupt? Otherwise user code raised it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(_NOT_OF_A_PROCESS) is not None
+    return isinstance(error, _NOT_OF_A_PROCESS)
 
 
 def _without_cancelled(error: BaseException) -> BaseException | None:

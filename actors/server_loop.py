@@ -18,7 +18,7 @@ from actors.exceptions import ProcessExit, reason_of
 from actors.exits import BadReturn, is_orderly
 from actors.messages import Exit
 from actors.pid import Cast
-from actors.process import Process
+from actors.process import Process, concerns_trio
 from actors.results import ACTIONS, NO_REPLY, Continue, Ignore, NoReply, Reply, Stop
 from actors.server_init import finish_init
 from actors.server_timers import Fired, ServerTimers, wait_or_hibernate
@@ -122,7 +122,9 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 if item is None:
                     if not mailbox.queue:
                         if nap_after is None:
+                            process.idle = True
                             await mailbox.wait()
+                            process.idle = False
                         else:
                             await wait_or_hibernate(process, server, nap_after, timers)
                         left, look_at = MESSAGES_PER_TURN, MESSAGES_PER_TURN - glance
@@ -179,19 +181,12 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
     except (Exception, ProcessExit) as error:
         reason = reason_of(error)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the server's
-        if _concerns_trio(error):
+        if concerns_trio(error):
             raise
         reason = reason_of(error)
     if timers is not None:
         timers.cancel()
     await _end(process, server, item, reason, stop)
-
-
-def _concerns_trio(error: BaseException) -> bool:
-    """Is it, or does it hold, a cancellation or an interrupt?"""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(_NOT_OURS) is not None
-    return isinstance(error, _NOT_OURS)
 
 
 def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:
@@ -221,5 +216,4 @@ async def _end(
     raise ProcessExit(reason)
 
 
-_NOT_OURS = (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit)
 _RESULTS = ACTIONS | {Reply, NoReply, Stop, Ignore}

@@ -32,8 +32,10 @@ async def start_server(
 ) -> Pid:
     """Start a server and wait until its `init` has returned; `timeout` is in seconds."""
     starter = current_process()
-    start = begin_start(starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=link)
-    return await _finish_start(starter, start, timeout)
+    start = begin_start(
+        starter, server_class, args, kwargs, name=name, link=link, mailbox=mailbox, timeout=timeout
+    )
+    return await _finish_start(starter, start)
 
 
 async def start_monitored_server(
@@ -47,10 +49,12 @@ async def start_monitored_server(
 ) -> tuple[Pid, MonitorRef]:
     """`start_server` that watches it from the first step; a failed start leaves no `Down`."""
     starter = current_process()
-    start = begin_start(starter, server_class, args, kwargs, name=name, mailbox=mailbox, link=False)
+    start = begin_start(
+        starter, server_class, args, kwargs, name=name, link=False, mailbox=mailbox, timeout=timeout
+    )
     ref = starter.watch(start.child.pid, start.child.pid)
     try:
-        return await _finish_start(starter, start, timeout), ref
+        return await _finish_start(starter, start), ref
     except BaseException:
         demonitor(ref, flush=True)
         raise
@@ -64,7 +68,8 @@ def begin_start(
     *,
     name: Name | None,
     link: bool,
-    mailbox: Bounded | None = None,
+    mailbox: Bounded | None,
+    timeout: float | None,
 ) -> Start:
     """Make the server and call its `init`, as `starter`; done already, unless `init` waits.
 
@@ -93,6 +98,8 @@ def begin_start(
             raise
     start = Start(starter, process)
     _initialise(node, process, server, args, kwargs)
+    if timeout is not None and not start.done:
+        node.deadlines.add(start, timeout)
     return start
 
 
@@ -110,15 +117,16 @@ def _initialise(
     if process.exit_reason is not None:  # `init` has ended it
         process.end(process.exit_reason)
         return
-    asleep = initialising is None and then is None and server.hibernate_after is None
-    node.start_task(process, serve, (server, then, initialising), context=context, asleep=asleep)
+    # Kept only where `init` has set a variable; `Process.run` sets the current process itself.
+    kept = context if len(context) > 1 else None
+    if initialising is None and then is None and server.hibernate_after is None:
+        process.sleep(serve, (server,), kept)
+    else:
+        node.start_task(process, serve, (server, then, initialising), context)
 
 
-async def _finish_start(starter: Process, start: Start, timeout: float | None) -> Pid:
-    if not start.done:
-        if timeout is not None:
-            starter.node.deadlines.add(start, timeout)
-    elif starter.takes_a_turn():
+async def _finish_start(starter: Process, start: Start) -> Pid:
+    if start.done and starter.takes_a_turn():
         await trio.lowlevel.checkpoint()
     pid: Pid = await start.wait()
     return pid

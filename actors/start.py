@@ -19,7 +19,7 @@ class Start(Waiter):
     that its name is free by then.
     """
 
-    __slots__ = ("child", "failure", "starter")
+    __slots__ = ("begun_in_place", "child", "failure", "starter")
 
     def __init__(self, starter: Process, child: Process) -> None:
         super().__init__()
@@ -27,6 +27,8 @@ class Start(Waiter):
         self.child = child
         self.failure: StartError | None = None
         """What the starter's start shall raise, when that is not simply the exit reason."""
+        self.begun_in_place = False
+        """The starter will wait for it in its loop, before it does anything else."""
         child.start = self
 
     def started(self) -> None:

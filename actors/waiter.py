@@ -67,6 +67,10 @@ class Waiting:
         if not self.done:
             self.task = current_task()
             await wait_task_rescheduled(self.give_up)
+        return self.result()
+
+    def result(self) -> Any:
+        """The answer that has been given. Raises the error given to `fail`."""
         if self.error is not None:
             try:
                 raise self.error

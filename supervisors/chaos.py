@@ -173,7 +173,7 @@ class Watch:
 
 
 def _is_at_rest(process: Process) -> bool:
-    return process.alive and process.mailbox.reader is not None and not process.mailbox.queue
+    return process.alive and process.at_rest
 
 
 def _is_forgotten(process: Process) -> bool:

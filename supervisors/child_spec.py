@@ -236,6 +236,13 @@ def _resolve(child: ChildLike) -> ChildSpec | Mapping[str, Any]:
 
 
 def _from_mapping(mapping: Mapping[str, Any]) -> ChildSpec:
+    try:
+        return ChildSpec(**mapping)
+    except TypeError:  # a field is missing or unknown
+        return _from_any_mapping(mapping)
+
+
+def _from_any_mapping(mapping: Mapping[str, Any]) -> ChildSpec:
     legal = "a mapping with at least 'id' and 'start'"
     if "id" not in mapping:
         raise InvalidSpecError("missing_id", dict(mapping), legal)

@@ -12,8 +12,11 @@ import random
 import weakref
 from typing import Any
 
+import attrs
 import trio
 
+from actors.calls import Call
+from actors.context import current
 from actors.exceptions import StartError
 from actors.exits import SHUTDOWN, BadReturn, Shutdown, is_orderly
 from actors.gen_server import GenServer
@@ -29,12 +32,27 @@ from supervisors.flags import DynamicSupervisorFlags
 from supervisors.intensity import RestartWindow
 from supervisors.reports import Reporter
 from supervisors.retries import Retries, Retry
-from supervisors.starting import pid_of, start_process
+from supervisors.starting import (
+    Unfinished,
+    begin_process,
+    finish_process,
+    pid_of,
+    start_process,
+)
 from supervisors.strategies import AfterExit, after_exit
 from supervisors.supervisor_server import Refusal, UserInit, ask
 from supervisors.termination import by_reason, has_ended, is_expected, stop_all, stop_process
 
 __all__ = ("DynamicSupervisorServer",)
+
+
+@attrs.frozen
+class _Begun:
+    """A child whose start was begun in the step of who asked for it."""
+
+    call: Call
+    spec: ChildSpec
+    start: Unfinished
 
 
 class DynamicSupervisorServer(GenServer):
@@ -73,6 +91,7 @@ class DynamicSupervisorServer(GenServer):
             case DynamicSupervisorFlags() as flags:
                 self._flags = flags
                 self._window = RestartWindow(flags.max_restarts, flags.max_seconds)
+                self._process.deliver = self._take
                 return None
             case junk:
                 return Stop(BadReturn(junk, f"{label}.init"))
@@ -86,6 +105,23 @@ class DynamicSupervisorServer(GenServer):
             self._report.grouped_shutdown_error(specs[0], len(specs), ended_with)
 
     # -- messages --------------------------------------------------------------------------------
+
+    def _take(self, message: Any) -> None:
+        """Where messages arrive, in the step of the sender: who asks for a child while the
+        supervisor has nothing to do need not wait until it wakes.
+        """
+        process = self._process
+        mailbox = process.mailbox
+        if (
+            type(message) is Call
+            and process.idle
+            and mailbox.reader is not None
+            and process.debug is None
+            and message.request[0] == "start_child"
+        ):
+            self._begin_child(message, message.request[1])
+        else:
+            mailbox.put(message)
 
     async def handle_call(self, request: Any, sender: Any) -> Any:
         """A request of the API; see `DynamicSupervisor`."""
@@ -118,16 +154,52 @@ class DynamicSupervisorServer(GenServer):
                 if not self._retries.is_current(message):
                     return None
                 return await self._restart(pid, self._restarting.pop(pid))
+            case _Begun():
+                await self._finish_child(message)
+                return None
         self._report.unexpected(message)
         return None
 
     # -- children --------------------------------------------------------------------------------
 
     async def _start_child(self, spec: ChildSpec) -> Any:
+        self._check_limit()
+        return self._enter(spec, await start_process(self._with_extra(spec.start)))
+
+    def _begin_child(self, call: Call, spec: ChildSpec) -> None:
+        """Start a child in the step of the caller, as this process. If it cannot be finished there,
+        the supervisor wakes and waits for it.
+        """
+        process = self._process
+        caller = current.set(process)
+        try:
+            self._check_limit()
+            started = begin_process(process, self._with_extra(spec.start))
+            if type(started) is Unfinished:
+                process.mailbox.put(_Begun(call, spec, started))
+            else:
+                call.resolve(self._enter(spec, started))
+        except (StartError, MaxChildrenError) as error:
+            call.resolve(Refusal(error))
+        except BaseException as error:  # it ends this process: the caller did no wrong
+            process.begin_exit(process.reason_of_escaped(error))
+        finally:
+            current.reset(caller)
+
+    async def _finish_child(self, begun: _Begun) -> None:
+        try:
+            started = await finish_process(begun.start)
+        except StartError as error:
+            begun.call.resolve(Refusal(error))
+        else:
+            begun.call.resolve(self._enter(begun.spec, started))
+
+    def _check_limit(self) -> None:
         limit = self._flags.max_children
         if limit is not None and len(self._running) + len(self._restarting) >= limit:
             raise MaxChildrenError(limit)
-        started = await start_process(self._with_extra(spec.start))
+
+    def _enter(self, spec: ChildSpec, started: Any) -> Any:
         if started is not None:
             self._running[pid_of(started)] = self._kept(spec)
         return started

@@ -155,8 +155,9 @@ class World:
         self.monitors = [entry for entry in self.monitors if self._is_open(entry)]
         self._check_links()
         tasks = len(self.node._nursery.child_tasks)
-        if tasks != len(self.node.processes):  # main has no task of its own, the deadlines have one
-            self.broken.append(f"{tasks} tasks for {len(self.node.processes)} processes")
+        awake = sum(process.asleep is None for process in self.node.processes.values())
+        if tasks != awake:  # main has no task of its own, the deadlines have one
+            self.broken.append(f"{tasks} tasks for {awake} processes that are awake")
         broken, self.broken = self.broken, []
         assert not broken, "\n".join(broken)
         for supervisor in {pid for pid, _ in self.by_hand}:  # see operations.administer
@@ -172,7 +173,7 @@ class World:
         if not isinstance(watcher, Process):
             return False
         came, lives = self.downs[entry.ref], isinstance(entry.watched.target, Process)
-        if watcher.mailbox.reader is None or watcher.mailbox.queue or not watcher.alive:
+        if not (watcher.at_rest and watcher.alive):
             return True  # it is busy; look again later
         if lives and not entry.removed:
             if came:
@@ -200,9 +201,7 @@ class World:
 def _is_busy(pid: Pid) -> bool:
     """Has it something to do, a request to terminate a child perhaps?"""
     target = pid.target
-    return isinstance(target, Process) and (
-        target.mailbox.reader is None or bool(target.mailbox.queue)
-    )
+    return isinstance(target, Process) and not target.at_rest
 
 
 def _standing_still(supervisor: Pid) -> set[Any]:
