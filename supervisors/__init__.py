@@ -24,6 +24,7 @@ from supervisors.exceptions import (
     InvalidFlagError,
     InvalidSpecError,
     MaxChildrenError,
+    SimpleOneForOneError,
     SupervisorsError,
 )
 from supervisors.exits import CHILD_PROCESS_UNLINKED, ApplicationEnded, FailedToStartChild
@@ -67,6 +68,7 @@ __all__ = (
     "PartitionSupervisor",
     "Restart",
     "RunningApplication",
+    "SimpleOneForOneError",
     "StartType",
     "Strategy",
     "Supervisor",

@@ -28,6 +28,7 @@ __all__ = (
     "InvalidFlagError",
     "InvalidSpecError",
     "MaxChildrenError",
+    "SimpleOneForOneError",
     "SupervisorsError",
 )
 
@@ -98,6 +99,19 @@ class ChildNotFoundError(_ChildError, LookupError):
 
     word = "not_found"
     explanation = "is not known to this supervisor; which_children lists those that are"
+
+
+class SimpleOneForOneError(SupervisorsError, TypeError):
+    """What asks for a child by its id was asked of a dynamic supervisor (S27 to S30)."""
+
+    word: ClassVar[str] = "simple_one_for_one"
+
+    def __init__(self, verb: str, supervisor: object) -> None:
+        super().__init__(
+            f"simple_one_for_one: {verb} was asked of {supervisor!r}, which is dynamic and knows "
+            "its children by pid; see DynamicSupervisor for what can be asked of it"
+        )
+        self.verb = verb
 
 
 class MaxChildrenError(SupervisorsError, RuntimeError):

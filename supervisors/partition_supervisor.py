@@ -104,8 +104,9 @@ class PartitionSupervisor:
         """Stop the last partitions, or start some again, so that there are `partitions`; the former
         number (PS3).
 
-        Raises `ValueError` for more than there were at first.
+        Raises `InvalidFlagError` for more than there were at first.
         """
+        _server(supervisor)  # another kind of process would not know what is asked
         former: int = answered(await call(supervisor, ("resize", partitions), timeout=None))
         return former
 

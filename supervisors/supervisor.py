@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeAlias
 
-from actors import Via, call, stop
+from actors import Via, call, stop, whereis
 from actors.exceptions import StartError
 from actors.exits import NORMAL
 from actors.kernel import Destination
@@ -37,7 +37,8 @@ from actors.pid import Pid
 from actors.results import Ignore
 from supervisors.child_spec import ChildLike, ChildSpec
 from supervisors.children import ChildCount, ChildInfo
-from supervisors.exceptions import ChildNotFoundError
+from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
+from supervisors.exceptions import ChildNotFoundError, SimpleOneForOneError
 from supervisors.flags import (
     DEFAULT_MAX_RESTARTS,
     DEFAULT_MAX_SECONDS,
@@ -63,7 +64,8 @@ SupervisorInit: TypeAlias = tuple[SupervisorFlags, Iterable[ChildLike]] | Ignore
 class Supervisor:
     """Supervises a list of children. Use it as it is, or subclass it and write `init`.
 
-    All functions take the supervisor's pid or name. They wait as long as it takes, as in OTP.
+    All functions take the supervisor's pid or name. They wait as long as it takes, as in OTP. Those
+    that ask for a child by its id raise `SimpleOneForOneError` for a dynamic supervisor.
     """
 
     async def init(self, *args: Any, **options: Any) -> SupervisorInit:
@@ -189,14 +191,24 @@ class Supervisor:
 
 
 async def _ask_about(supervisor: Destination, verb: str, id: Hashable) -> Any:
-    """The answer to a request about one child. What cannot be an id names no child: it is refused
-    here, and the supervisor not disturbed.
+    """The answer to a request about one child. What cannot be an id names no child, and a dynamic
+    supervisor knows no ids: that is refused here, and the supervisor not disturbed.
     """
+    _refuse_dynamic(supervisor, verb, id)
     try:
         hash(id)
     except TypeError:
         raise ChildNotFoundError(id) from None
     return answered(await call(supervisor, (verb, id), timeout=None))
+
+
+def _refuse_dynamic(supervisor: Destination, verb: str, id: Hashable) -> None:
+    if verb == "terminate_child" and isinstance(id, Pid):
+        return  # that is what it can do
+    pid = whereis(supervisor)
+    server = getattr(pid.target, "server", None) if pid is not None else None
+    if isinstance(server, DynamicSupervisorServer):
+        raise SimpleOneForOneError(verb, supervisor)
 
 
 def _flags_and_children(

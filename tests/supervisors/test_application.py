@@ -185,6 +185,7 @@ def test_a_tree_that_gives_up_ends_the_program_with_exit_code_1(program: Program
         out, _ = process.communicate(timeout=10)
     assert process.returncode == 1
     assert only_workers(out) == ["start a", "start b", "stop b", "stop a"]
+    assert "application ended" in out
 
 
 def test_stopping_the_root_by_hand_is_exit_code_0(program: Program):

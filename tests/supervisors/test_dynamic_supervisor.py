@@ -26,6 +26,7 @@ from actors import (
     Shutdown,
     StartError,
     StartIgnoredError,
+    spawn,
     whereis,
 )
 from actors.reports import fact
@@ -43,6 +44,7 @@ from supervisors import (
     InvalidSpecError,
     MaxChildrenError,
     Restart,
+    SimpleOneForOneError,
     Supervisor,
 )
 from tests.supervisors.workers import ANY_TIME, Brittle, Play, Worker, end, failure, pids, settle
@@ -78,6 +80,21 @@ async def test_it_is_found_by_its_name_and_frees_it(play: Play):
         await DynamicSupervisor.start_link(name="rooms")
     await DynamicSupervisor.stop("rooms")
     assert whereis("rooms") is None
+
+
+async def test_it_is_linked_to_its_starter(play: Play):
+    """Elixir 6, S24."""
+    started: list[Pid] = []
+
+    async def starter() -> None:
+        started.append(await DynamicSupervisor.start_link())
+        await start_child(started[0], play.child("a"))
+        raise ProcessExit("gone")
+
+    spawn(starter)
+    await settle()
+    assert not started[0].is_alive()
+    assert play.entries() == "start a, stop a"
 
 
 async def test_it_can_be_a_child_and_several_under_different_ids(play: Play):
@@ -493,6 +510,22 @@ async def test_what_is_neither_pid_nor_name_is_a_type_error(play: Play, supervis
         await DynamicSupervisor.terminate_child(supervisor, 7)  # type: ignore[arg-type]  # what the
 
 
+@pytest.mark.parametrize(
+    "request_",
+    ["terminate_child", "restart_child", "delete_child", "get_child_spec", "which_child"],
+)
+async def test_what_asks_for_a_child_by_its_id_is_refused(
+    play: Play, supervisor: Pid, request_: str
+):
+    """S27 to S30: simple_one_for_one; child_adm_simple."""
+    child = await start_child(supervisor, play.child("a"))
+    with pytest.raises(SimpleOneForOneError, match=rf"simple_one_for_one.*{request_}"):
+        await getattr(Supervisor, request_)(supervisor, "a")
+    assert await running(supervisor) == [child]
+    await Supervisor.terminate_child(supervisor, child)  # by pid it can be asked
+    assert await running(supervisor) == []
+
+
 # -- the end -------------------------------------------------------------------------------------
 
 
@@ -609,18 +642,6 @@ async def test_any_value_may_be_the_reason_of_an_unexpected_end(supervisor: Pid)
         (repr(lone), 1),
         (repr(other), 1),
     ]
-
-
-async def test_a_child_that_died_in_the_same_moment_keeps_its_reason(play: Play, supervisor: Pid):
-    """S21; sup_stop_race: dynamic."""
-    child = await start_child(supervisor, play.child("a", restart="temporary", worker=Brittle))
-    with capture_logs() as log:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor.stop)
-            child.exit("first")
-    reasons = [entry["reason"] for entry in log if entry["event"] == "shutdown_error"]
-    assert reasons in (["first"], [])
-    assert play.starts["a"] == 1
 
 
 async def test_supervisors_are_counted_apart(play: Play, supervisor: Pid):

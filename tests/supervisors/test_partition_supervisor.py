@@ -225,6 +225,9 @@ async def test_another_kind_of_process_has_no_partitions(play: Play):
     await Worker.start(play, "w", name="worker")
     with pytest.raises(TypeError, match="not a PartitionSupervisor"):
         PartitionSupervisor.partitions("worker")
+    supervisor = await Supervisor.start_link([])
+    with pytest.raises(TypeError, match="not a PartitionSupervisor"):
+        await PartitionSupervisor.resize(supervisor, 1)
 
 
 async def test_nobody_registers_as_a_partition(play: Play):

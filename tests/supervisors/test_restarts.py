@@ -180,6 +180,15 @@ async def test_rest_for_one_keeps_what_it_had_started_before_the_one_that_failed
     assert play.entries() == "stop 2, stop 4, stop 3, start 2, fail 3, start 3, start 4"
 
 
+async def test_the_info_of_a_start_function_is_ignored_at_a_restart(play: Play):
+    """S6; extra_return."""
+    supervisor = await Supervisor.start_link(play.children("a"))
+    before = await pid(supervisor, "a")
+    play.script("a", "info")
+    await end(before, KILL)
+    assert await pid(supervisor, "a") is not before
+
+
 async def test_a_child_that_ignores_its_restart_stays_stopped(play: Play):
     """S16."""
     supervisor = await Supervisor.start_link(play.children("a"))
@@ -211,9 +220,12 @@ async def test_a_supervisor_whose_child_cannot_start_still_answers(play: Play, s
     assert (await pids(supervisor))["b"] is None
 
 
-async def test_a_supervisor_in_a_restart_loop_can_be_stopped(play: Play):
-    """S14; hanging_restart_loop."""
-    supervisor = await Supervisor.start_link(play.children("ab"), max_restarts=1_000_000)
+@pytest.mark.parametrize("strategy", Strategy, ids=str)
+async def test_a_supervisor_in_a_restart_loop_can_be_stopped(play: Play, strategy: Strategy):
+    """S14; hanging_restart_loop, hanging_restart_loop_rest_for_one."""
+    supervisor = await Supervisor.start_link(
+        play.children("ab"), strategy=strategy, max_restarts=1_000_000
+    )
     play.script("b", *["error"] * 100_000)
     (await pid(supervisor, "b")).exit(KILL)
     while (await pids(supervisor))["b"] is not RESTARTING:

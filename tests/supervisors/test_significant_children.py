@@ -61,8 +61,13 @@ async def test_a_significant_transient_child_ends_the_supervisor_when_it_ends_in
 ):
     """S32; significant_transient (any): otherwise it is restarted."""
     supervisor = await start(play, Restart.TRANSIENT, ANY)
-    await end(await pid(supervisor, "a"), KINDS[reason])
-    assert supervisor.is_alive() == (reason in {"killed", "other"})
+    ending, child = supervisor.target, await pid(supervisor, "a")
+    await end(child, KINDS[reason])
+    if reason in {"killed", "other"}:
+        assert await pid(supervisor, "a") is not child
+    else:
+        assert ending.exit_reason is SHUTDOWN  # type: ignore[attr-defined]  # a process
+        assert play.reasons["c"] == [SHUTDOWN]
 
 
 @pytest.mark.parametrize("restart", [Restart.TRANSIENT, Restart.TEMPORARY], ids=str)
@@ -100,16 +105,24 @@ async def test_terminate_child_is_not_an_end_by_itself(
 
 
 @pytest.mark.parametrize("mode", [ANY, ALL], ids=str)
+@pytest.mark.parametrize("restart", [Restart.TRANSIENT, Restart.TEMPORARY], ids=str)
 @pytest.mark.parametrize("strategy", Strategy, ids=str)
 async def test_being_stopped_with_a_sibling_is_not_an_end_by_itself(
-    play: Play, strategy: Strategy, mode: AutoShutdown
+    play: Play, strategy: Strategy, restart: Restart, mode: AutoShutdown
 ):
     """S32; significant_bystander."""
-    specs = [play.child("a"), play.child("b", restart="temporary", significant=True)]
+    specs = [play.child("a"), play.child("b", restart=restart, significant=True)]
     supervisor = await Supervisor.start_link(specs, strategy=strategy, auto_shutdown=mode)
+    bystander = await pid(supervisor, "b")
     await end(await pid(supervisor, "a"), KILL)
-    assert supervisor.is_alive()
-    assert list(await pids(supervisor)) == (["a", "b"] if strategy == "one_for_one" else ["a"])
+    left = await pids(supervisor)
+    assert left["a"].is_alive()
+    if strategy is Strategy.ONE_FOR_ONE:
+        assert left["b"] is bystander
+    elif restart is Restart.TRANSIENT:
+        assert left["b"] not in {bystander, None}
+    else:
+        assert "b" not in left
 
 
 @pytest.mark.parametrize("significant", [True, False])

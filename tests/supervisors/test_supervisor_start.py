@@ -13,6 +13,7 @@ from actors import (
     NORMAL,
     AlreadyStartedError,
     BadReturn,
+    CallTimeoutError,
     Crash,
     GenServer,
     Ignore,
@@ -21,6 +22,7 @@ from actors import (
     StartError,
     StartIgnoredError,
     Via,
+    spawn,
     whereis,
 )
 from supervisors import (
@@ -50,10 +52,10 @@ async def test_children_start_in_list_order_and_stop_in_reverse(play: Play):
 async def test_a_supervisor_that_is_stopped_ends_with_that_reason(play: Play):
     """S24, PL5; Elixir DynamicSupervisor 6."""
     supervisor = await Supervisor.start_link(play.children("a"))
-    ended = supervisor.monitor()
+    ending = supervisor.target
     await supervisor.stop("enough")
     assert not supervisor.is_alive()
-    assert ended is not None
+    assert ending.exit_reason == "enough"  # type: ignore[attr-defined]  # a process
 
 
 async def test_start_link_returns_when_every_child_has_started(play: Play):
@@ -321,24 +323,30 @@ async def test_a_supervisor_takes_its_children_down_when_it_is_killed(play: Play
     assert play.reasons == {"a": [KILLED], "b": [KILLED]}
 
 
-async def test_exits_of_strangers_and_unknown_messages_are_dropped(play: Play):
-    """S9."""
-    supervisor = await Supervisor.start_link(play.children("a"))
-    supervisor.exit("stranger's")  # by the parent, see below
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+async def test_the_exits_of_strangers_are_dropped(play: Play, kind: type[Any], linked: bool):
+    """S9: of one that is linked and ends, and of one that only sends an exit signal."""
+
+    async def stranger(target: Any) -> None:
+        if linked:
+            target.link()
+            raise ProcessExit("of a stranger")
+        target.exit("of a stranger")
+
+    supervisor = await kind.start_link(*[[]] * (kind is Supervisor))
+    child = await kind.start_child(supervisor, play.child("a"))
+    pid = spawn(stranger, supervisor)
     await settle()
-    assert not supervisor.is_alive()
+    assert not pid.is_alive()
+    assert [each.pid for each in await kind.which_children(supervisor)] == [child]
+    assert play.entries() == "start a"
 
 
 async def test_a_supervisor_survives_what_it_does_not_know(play: Play):
     """S9: OTP's crashes on an unknown call or cast; ours logs and drops it."""
-    from actors import CallTimeoutError, spawn
-
-    async def stranger(target: Any) -> None:
-        target.exit("of a stranger")
-
     supervisor = await Supervisor.start_link(play.children("a"))
     before = await pids(supervisor)
-    spawn(stranger, supervisor)
     supervisor.send("hello")
     supervisor.cast("hello")
     with pytest.raises(CallTimeoutError):
@@ -395,7 +403,6 @@ async def test_a_supervisor_that_is_killed_while_a_start_function_waits_in_a_nur
     play: Play,
 ):
     """S9, K2: what Trio cancels is no failed start."""
-    from actors import spawn
 
     async def waits() -> Any:
         async with trio.open_nursery() as nursery:
