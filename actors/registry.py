@@ -326,8 +326,9 @@ class _Tables:
         self.require_unique("update_value")
         for old in self.table.values(key, pid):
             new = change(old)
-            self.table.replace(key, pid, new)  # type: ignore[union-attr]  # it is unique
-            return Updated(new, old)
+            if self.table.values(key, pid):  # unless `change` has removed it
+                self.table.replace(key, pid, new)  # type: ignore[union-attr]  # it is unique
+                return Updated(new, old)
         raise NotRegisteredError(f"{pid!r} holds no {key!r} in {self.registry!r}")
 
     def lookup(self, key: Hashable) -> list[Entry]:

@@ -186,6 +186,15 @@ async def test_an_update_that_raises_leaves_the_value(started):
     assert UNIQUE.values("key", self_pid()) == [1]
 
 
+async def test_an_update_that_removes_its_own_entry_brings_nothing_back(started):
+    """R5: an entry that nobody would remove at the end of its process."""
+    UNIQUE.register("key", 1)
+    with pytest.raises(NotRegisteredError):
+        UNIQUE.update_value("key", lambda _: UNIQUE.unregister("key"))
+    assert UNIQUE.lookup("key") == []
+    assert UNIQUE.count() == 0
+
+
 async def test_update_value_needs_unique_keys(started):
     DUPLICATE.register("key", 1)
     with pytest.raises(ValueError, match="unique"):
