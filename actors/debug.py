@@ -15,11 +15,21 @@ import attrs
 
 from actors import reports
 from actors.calls import Call, System
+from actors.failures import concerns_trio
 from actors.pid import Cast, Pid
 from actors.results import Continue
 from actors.server_timers import Fired
 
-__all__ = ("DEFAULT_LOG_SIZE", "DONE", "Debug", "DebugEvent", "DebugStatistics", "Hook")
+__all__ = (
+    "DEFAULT_LOG_SIZE",
+    "DONE",
+    "Debug",
+    "DebugEvent",
+    "DebugStatistics",
+    "Hook",
+    "check_hook_id",
+    "check_log_size",
+)
 
 DEFAULT_LOG_SIZE = 10
 """Events that `log` keeps."""
@@ -59,6 +69,20 @@ class DebugStatistics:
 
 Hook: TypeAlias = Callable[[Any, DebugEvent, Any], Any]
 """`hook(its state, event, the server's state)`: its next state, or `DONE`. Runs in the server."""
+
+
+def check_log_size(size: object) -> None:
+    """Raise `ValueError` unless a log can have that size: a number of events, or None for none."""
+    if size is not None and (type(size) is not int or size < 1):
+        raise ValueError(f"size must be a positive number of events, or None; got {size!r}")
+
+
+def check_hook_id(id: object) -> None:
+    """Raise `TypeError` unless a hook can be found under that id."""
+    try:
+        hash(id)
+    except TypeError as error:
+        raise TypeError(f"the id of a hook must be hashable; got {id!r}") from error
 
 
 class Debug:
@@ -107,6 +131,7 @@ class Debug:
             self._record(DebugEvent("out", call.value, call.caller))
 
     def _record(self, event: DebugEvent) -> None:
+        """Tell whoever listens; a hook that raises is removed, so it harms nobody."""
         if self._log is not None:
             self._log.append(event)
         if self.trace is not None:
@@ -114,7 +139,9 @@ class Debug:
         for hook_id, (hook, hook_state) in list(self._hooks.items()):
             try:
                 result = hook(hook_state, event, self._state())
-            except Exception as error:  # a hook must not harm what it looks at: it is removed
+            except BaseException as error:  # noqa: ASYNC103  # what concerns Trio passes
+                if concerns_trio(error):
+                    raise
                 reports.hook_failed(hook_id, error)
                 result = DONE
             if result is DONE:

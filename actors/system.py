@@ -11,9 +11,11 @@ from typing import Any
 from actors.calls import Call, System
 from actors.debug import Debug
 from actors.exits import Crash
+from actors.failures import concerns_trio
 from actors.messages import Exit
 from actors.pid import Cast
 from actors.process import Process
+from actors.reports import shorten
 from actors.results import Continue, Stop
 from actors.selective import NOTHING
 from actors.server_timers import Fired
@@ -24,23 +26,36 @@ __all__ = ("answer_system", "describe")
 async def answer_system(process: Process, server: Any, request: System) -> Stop | None:
     """Answer one system message; a `Stop` if the server is to end."""
     verb, *arguments = request.request
-    match verb:
-        case "terminate":
-            return Stop(arguments[0])
-        case "get_state":
-            request.resolve(server._get_state())
-        case "replace_state":
-            _replace_state(server, request, arguments[0])
-        case "get_status":
-            request.resolve(_status(process, server, suspended=False))
-        case "suspend":
-            request.resolve(None)
-            return await _suspended(process, server)
-        case "resume":
-            request.resolve(None)
-        case _:
-            _answer_debug(process, server, request)
+    if verb == "terminate":
+        return Stop(arguments[0])
+    if verb == "suspend":
+        request.resolve(None)
+        return await _suspended(process, server)
+    _answer(process, server, request, suspended=False)
     return None
+
+
+def _answer(process: Process, server: Any, request: System, *, suspended: bool) -> None:
+    """Answer what needs no waiting. Whatever goes wrong, it is the asker's: looking at a server
+    does not harm it (SY3).
+    """
+    verb, *arguments = request.request
+    try:
+        match verb:
+            case "get_state":
+                request.resolve(server._get_state())
+            case "replace_state":
+                request.resolve(_replace_state(server, arguments[0]))
+            case "get_status":
+                request.resolve(_status(process, server, suspended=suspended))
+            case "resume":
+                request.resolve(None)
+            case _:
+                _answer_debug(process, server, request)
+    except BaseException as error:  # noqa: ASYNC103  # what concerns Trio passes
+        if concerns_trio(error):
+            raise
+        request.fail_with(("callback_failed", Crash(error)))
 
 
 async def _suspended(process: Process, server: Any) -> Stop | None:
@@ -57,22 +72,23 @@ async def _suspended(process: Process, server: Any) -> Stop | None:
             return Stop(item.reason)
         elif item.request[0] == "suspend":
             item.resolve(None)
-        elif item.request[0] == "get_status":
-            item.resolve(_status(process, server, suspended=True))
+        elif item.request[0] == "terminate":
+            return Stop(item.request[1])
         else:
-            stop = await answer_system(process, server, item)
-            if stop is not None or item.request[0] == "resume":
-                return stop
+            _answer(process, server, item, suspended=True)
+            if item.request[0] == "resume":
+                return None
 
 
-def _replace_state(server: Any, request: System, change: Any) -> None:
+def _replace_state(server: Any, change: Any) -> Any:
+    before = server._get_state()
+    state = change(server._get_state())
     try:
-        state = change(server._get_state())
         server._set_state(state)
-    except Exception as error:
-        request.fail_with(("callback_failed", Crash(error)))
-    else:
-        request.resolve(state)
+    except BaseException:
+        server._set_state(before)  # one attribute was refused; the others are set already
+        raise
+    return state
 
 
 # -- debugging -----------------------------------------------------------------------------------
@@ -126,8 +142,14 @@ def describe(process: Process, server: Any, message: Any, reason: Any) -> dict[s
 
 
 def _status(process: Process, server: Any, *, suspended: bool) -> dict[str, Any]:
-    """`get_status`: what is known of a server, its state as `format_status` shows it."""
+    """`get_status`: what is known of a server, state and log as `format_status` shows them."""
     debug: Debug | None = process.debug
+    options: dict[str, Any] = {} if debug is None else dict(debug.options())
+    shown: dict[str, Any] = {"state": None}
+    if options.get("log"):
+        shown["log"] = options["log"]
+    shown = _format(server, shown)
+    options |= {field: value for field, value in shown.items() if field == "log"}
     return {
         "pid": process.pid,
         "module": type(server),
@@ -135,8 +157,8 @@ def _status(process: Process, server: Any, *, suspended: bool) -> dict[str, Any]
         "name": process.name,
         "parent": process.parent,
         "ancestors": process.ancestors,
-        "debug": {} if debug is None else dict(debug.options()),
-        "state": _format(server, {"state": None})["state"],
+        "debug": options,
+        "state": shown["state"],
     }
 
 
@@ -145,9 +167,11 @@ def _format(server: Any, status: dict[str, Any]) -> dict[str, Any]:
         status["state"] = server._get_state()
         formatted: dict[str, Any] = server.format_status(dict(status))
         return status | formatted
-    except Exception as error:
-        told = f"format_status raised {error!r}"
-        return {field: value if field == "reason" else told for field, value in status.items()}
+    except BaseException as error:  # noqa: ASYNC103  # what concerns Trio passes
+        if concerns_trio(error):
+            raise
+        told = f"format_status raised {shorten(error)}"
+    return {field: value if field == "reason" else told for field, value in status.items()}
 
 
 def _content(item: Any) -> Any:
