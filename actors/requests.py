@@ -9,12 +9,12 @@ abandoned gets no response.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import attrs
 
 from actors.calls import Call
-from actors.exceptions import CallError, call_error
+from actors.exceptions import ActorsError, CallError, call_error
 from actors.exits import NOPROC, TIMEOUT
 from actors.kernel import Destination, whereis
 from actors.pid import Answer, Reference
@@ -56,11 +56,13 @@ class Request(Reference):
 
 @attrs.frozen
 class Response(Answer):
-    """The response to `ref`: `value`, or `error` if the server did not reply."""
+    """The response to `ref`: `value`, or `error` if the server did not reply: a `CallError`, or
+    `MailboxFullError` if it had no room for the request.
+    """
 
     ref: Request
     value: Any = None
-    error: CallError | None = None
+    error: ActorsError | None = None
 
     def result(self) -> Any:
         """The reply; raises the error if there was none."""
@@ -70,7 +72,9 @@ class Response(Answer):
 
 
 def send_request(server: Destination, request: Any) -> Request:
-    """Ask `server`, a GenServer, and do not wait. Never raises because nobody is there."""
+    """Ask `server`, a GenServer, and do not wait. Never raises because nobody is there, or there is
+    no room: the response tells (G27).
+    """
     asker = current_process()
     ref = Request(server, request)
     ref.mark = asker.mailbox.mark()
@@ -82,8 +86,7 @@ def send_request(server: Destination, request: Any) -> Request:
 
     def answered(call: Call) -> None:
         ref._call = None
-        error = call.error if isinstance(call.error, CallError) else None
-        asker.deliver(Response(ref, call.value, error))
+        asker.deliver(Response(ref, call.value, cast("ActorsError | None", call.error)))
 
     ref._call = call = Call(asker.pid, server, request, on_answer=answered)
     target.ask(call)
@@ -91,7 +94,7 @@ def send_request(server: Destination, request: Any) -> Request:
 
 
 async def wait_response(request: Request, timeout: float | None = None) -> Any:
-    """The reply. Raises `CallError` if there is none.
+    """The reply. Raises `CallError`, or `MailboxFullError`, if there is none.
 
     After `timeout` seconds it raises `CallTimeoutError`, and the request stays live: one may wait
     again.

@@ -9,10 +9,14 @@ import trio
 from actors import (
     NOPROC,
     NORMAL,
+    Bounded,
+    CallError,
     CallTimeoutError,
     GenServer,
+    MailboxFullError,
     NoProcessError,
     NoReply,
+    Overflow,
     ReceiveTimeoutError,
     RequestCollection,
     Response,
@@ -27,6 +31,7 @@ from actors import (
     send_request,
     wait_response,
 )
+from actors.testing import wait_settled
 
 
 class Slow(GenServer):
@@ -259,10 +264,78 @@ async def test_dead_servers_answer_in_a_collection_too(node):
     with structlog.testing.capture_logs():
         while outcome := await collection.wait():
             response, label = outcome
-            assert response.error is not None
+            assert isinstance(response.error, CallError)
             outcomes[label] = response.error.reason
     assert outcomes == {"a": NOPROC, "b": "x"}
 
 
 async def test_requests_show_what_was_asked_of_whom(node):
     assert "'question'" in repr(send_request("nobody", "question"))
+
+
+# -- bounded mailboxes ---------------------------------------------------------------------------
+
+
+class Gated(GenServer):
+    """Replies with the request, once its gate is open."""
+
+    async def init(self, gate):
+        self.gate = gate
+
+    async def handle_call(self, request, sender):
+        await self.gate.wait()
+        return request
+
+
+async def full_server(overflow):
+    """A server that is busy with "first", whose mailbox holds one request and is full."""
+    gate = trio.Event()
+    pid = await Gated.start(gate, mailbox=Bounded(1, overflow))
+    send_request(pid, "first")
+    await wait_settled()
+    return pid, send_request(pid, "second"), gate
+
+
+@pytest.mark.parametrize("overflow", [Overflow.REFUSE, Overflow.DROP_NEWEST], ids=str)
+async def test_a_request_for_which_there_is_no_room_is_answered_with_that(overflow, node):
+    """G27, BM3."""
+    pid, second, gate = await full_server(overflow)
+    third = send_request(pid, "third")
+    with pytest.raises(MailboxFullError) as refused:
+        await wait_response(third)
+    assert (refused.value.pid, refused.value.message) == (pid, "third")
+    gate.set()
+    assert await wait_response(second) == "second"
+
+
+async def test_a_request_that_is_dropped_as_the_oldest_is_answered_with_that(node):
+    """G27, BM3."""
+    pid, second, gate = await full_server(Overflow.DROP_OLDEST)
+    third = send_request(pid, "third")
+    with pytest.raises(MailboxFullError) as dropped:
+        await receive_response(second)
+    assert dropped.value.message == "second"
+    gate.set()
+    assert await wait_response(third) == "third"
+
+
+async def test_a_request_waits_for_room_where_callers_do(node):
+    """G27, BM4."""
+    pid, second, gate = await full_server(Overflow.BLOCK)
+    third, fourth = send_request(pid, "third"), send_request(pid, "fourth")
+    third.abandon()
+    gate.set()
+    assert [await wait_response(second), await wait_response(fourth)] == ["second", "fourth"]
+    await wait_settled()
+    assert len(node.processes[pid].mailbox.blocked) == 0
+
+
+async def test_a_refused_request_of_a_collection_comes_with_its_label(node):
+    """G27, BM3."""
+    pid, _, _ = await full_server(Overflow.REFUSE)
+    requests = RequestCollection().send(pid, "third", "label")
+    answered = await requests.wait()
+    assert answered is not None
+    response, label = answered
+    assert isinstance(response.error, MailboxFullError)
+    assert (response.value, label, len(requests)) == (None, "label", 0)
