@@ -33,12 +33,14 @@ async def receive(match: Match = None, timeout: float | None = None) -> Any:
     """The oldest message that matches; the others stay where they are, in order.
 
     `match` is a type or several, a `MonitorRef` (its `Down`), a predicate, or None for any message.
-    `timeout` is in seconds; 0 looks once. Raises `ReceiveTimeoutError`, and `RuntimeError` if
-    called from another Trio task than the process's own.
+    `timeout` is in seconds; 0 looks once. Raises `ReceiveTimeoutError`, `ValueError` or `TypeError`
+    if `timeout` is none, and `RuntimeError` if called from another Trio task than the process's
+    own.
 
     The cost does not grow with what is skipped: the mailbox remembers how far types, references and
     predicates that are no closures have looked, and does not show them a message twice. So let such
-    a predicate depend on the message alone. A closure looks at everything again in each `receive`.
+    a predicate depend on the message alone. A closure, or a function whose parameters have
+    defaults, looks at everything again in each `receive`.
     """
     process = current_process()
     if process.task not in (None, trio.lowlevel.current_task()):
@@ -133,6 +135,8 @@ def _memory(match: Match) -> Hashable | None:
     """Under what the mailbox remembers how far this matcher has looked; None: not at all."""
     if isinstance(match, type | tuple):
         return match
-    if isinstance(match, FunctionType) and match.__closure__ is None and not match.__defaults__:
-        return match.__code__  # a lambda in a loop is a new function each time, of the same code
-    return None
+    if not isinstance(match, FunctionType) or match.__closure__ is not None:
+        return None
+    if match.__defaults__ or match.__kwdefaults__:  # as good as a closure: they differ each time
+        return None
+    return match.__code__  # a lambda in a loop is a new function each time, of the same code

@@ -137,6 +137,23 @@ async def test_what_a_matcher_did_not_find_it_finds_when_it_arrives(node):
         assert await receive(int, 0) == number
 
 
+async def test_a_predicate_whose_defaults_differ_each_time_misses_nothing(node):
+    """P4: a function with defaults is as good as a closure."""
+
+    def matcher(wanted):
+        def by_keyword(message, *, want=wanted):
+            return message == want
+
+        def by_position(message, want=wanted):
+            return message == want
+
+        return by_keyword if wanted % 2 else by_position
+
+    send_all(*range(6))
+    for wanted in (5, 4, 3, 2, 1, 0):
+        assert await receive(matcher(wanted), 0) == wanted
+
+
 async def test_a_closure_may_change_its_mind(node):
     wanted = 1
 
