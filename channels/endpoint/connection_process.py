@@ -36,8 +36,6 @@ _log = structlog.get_logger("channels")
 NO_LIMIT: Final = 1 << 31
 """Bytes, where a library must be given a limit."""
 
-LIMITS: Final = {408: "head_timeout", 431: "head_size"}  # HTTP status -> the limit that it tells of
-
 LINGER_TIMEOUT: Final = 0.5
 """Seconds that a client has to read the last answer before its connection is closed."""
 
@@ -150,8 +148,8 @@ class _HttpPhase:
                     return admitted
             except HttpError as error:
                 _log.info("bad request", peer=str(self._peer), problem=str(error))
-                if error.response.status in LIMITS:
-                    self._services.gatekeeper.note(LIMITS[error.response.status])
+                if error.limit is not None:
+                    self._services.gatekeeper.note(error.limit)
                 await self._http.respond(error.response)
         except trio.BrokenResourceError:
             _log.debug("connection lost", peer=str(self._peer))
@@ -190,7 +188,13 @@ class _HttpPhase:
         found = self._config.mounts.find(request.target)
         if found is None:
             polled = await answer_long_poll(
-                self._config, self._services, self._http, request, self._peer, secure=self._secure
+                self._config,
+                self._services,
+                self._http,
+                request,
+                self._peer,
+                address=self._address,
+                secure=self._secure,
             )
             return polled or await _respond(self._config, request)
         point, variables = found

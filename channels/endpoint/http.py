@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -94,17 +95,23 @@ def text(status: int, words: str, headers: Headers = ()) -> Response:
 
 
 class HttpError(Exception):
-    """A request that cannot be served. `response` is the answer; close the connection after it."""
+    """A request that cannot be served. `response` is the answer; close the connection after it.
 
-    def __init__(self, status: int, words: str, headers: Headers = ()) -> None:
+    `limit` is what it exceeds, as the counters call it (`transports.limits`), if it is one of them.
+    """
+
+    def __init__(
+        self, status: int, words: str, headers: Headers = (), *, limit: str | None = None
+    ) -> None:
         super().__init__(f"{status} {HTTPStatus(status).phrase}: {words}")
         self.response = text(status, words, headers)
+        self.limit = limit
 
 
 class HttpConnection:
     """One connection's requests, one after another. Never closes `stream`, except in `aclose`."""
 
-    __slots__ = ("_h11", "_head_only", "_max_head", "_stream")
+    __slots__ = ("_announced", "_h11", "_head_only", "_max_head", "_stream", "_take")
 
     def __init__(self, stream: trio.abc.Stream, *, max_head: int = _MAX_HEAD) -> None:
         """`max_head` bounds the bytes of the request line and headers."""
@@ -112,6 +119,8 @@ class HttpConnection:
         self._max_head = max_head
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head)
         self._head_only = False
+        self._announced = 0  # bytes of the body, by the head that was read last
+        self._take: Callable[[int], object] | None = None  # asked for each read of a body
 
     async def read_head(self, *, timeout: float) -> Request | None:
         """Read the head of the next request, within `timeout` seconds.
@@ -129,30 +138,50 @@ class HttpConnection:
         except trio.TooSlowError:
             if not self._h11.trailing_data[0]:
                 return None
-            raise HttpError(408, "The head of the request did not arrive in time.") from None
+            words = "The head of the request did not arrive in time."
+            raise HttpError(408, words, limit="head_timeout") from None
         if isinstance(event, h11.ConnectionClosed):
             return None
         assert isinstance(event, h11.Request)
         self._head_only = event.method == b"HEAD"
+        self._announced = int(dict(event.headers).get(b"content-length", 0))
         return _request(event, self._h11.trailing_data[0])
 
-    async def read_body(self, *, max_bytes: int, timeout: float) -> bytes:
-        """Read the body of the request whose head was read last.
+    async def read_body(
+        self, *, max_bytes: int, timeout: float, take: Callable[[int], object] | None = None
+    ) -> bytes:
+        """Read the body of the request whose head was read last. Zero `max_bytes`: any number.
 
-        Raises `HttpError`: 413 for more than `max_bytes`, 408 after `timeout` seconds, 400.
+        `take(size)` is told of each read, in bytes of the wire; what it raises ends the reading.
+        Raises `HttpError`: 413 for more than `max_bytes`, at once where the head says so, 408 after
+        `timeout` seconds, 400.
         """
-        body = bytearray()
+        self._check_size(self._announced, max_bytes)
+        self._take = take
         try:
+            if take is not None:  # what came with the head
+                take(len(self._h11.trailing_data[0]))
             with trio.fail_after(timeout):
                 if self._h11.they_are_waiting_for_100_continue:
                     await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-                while isinstance(event := await self._next_event(), h11.Data):
-                    body += event.data
-                    if len(body) > max_bytes:
-                        raise HttpError(413, f"The body may have {max_bytes} bytes.")
+                return await self._read_pieces(max_bytes)
         except trio.TooSlowError:
-            raise HttpError(408, "The body of the request did not arrive in time.") from None
+            words = "The body of the request did not arrive in time."
+            raise HttpError(408, words, limit="body_timeout") from None
+        finally:
+            self._take = None
+
+    async def _read_pieces(self, max_bytes: int) -> bytes:
+        body = bytearray()
+        while isinstance(event := await self._next_event(), h11.Data):
+            body += event.data
+            self._check_size(len(body), max_bytes)
         return bytes(body)
+
+    def _check_size(self, size: int, max_bytes: int) -> None:
+        if 0 < max_bytes < size:
+            words = f"The body may have {max_bytes} bytes."
+            raise HttpError(413, words, limit="message_size")
 
     async def respond(self, response: Response) -> bool:
         """Send the answer; return whether another request may follow on this connection.
@@ -198,15 +227,23 @@ class HttpConnection:
     async def _next_event(self) -> h11.Event:
         try:
             while (event := self._parse()) is h11.NEED_DATA:
-                # As much as the limit at once, so that h11 sees a head that is too long in time.
-                size = min(self._max_head, _CHUNK)
-                self._h11.receive_data(bytes(await self._stream.receive_some(size)))
+                data = bytes(await self._stream.receive_some(self._room()))
+                if self._take is not None:
+                    self._take(len(data))
+                self._h11.receive_data(data)
+                del data  # the frame waits, and holds what it names
         except h11.RemoteProtocolError as error:
             hint = error.error_status_hint
             status = hint if hint in {414, 431, 501, 505} else 400
-            raise HttpError(status, f"{_kind(error)}.") from None
+            limit = "head_size" if status == 431 else None
+            raise HttpError(status, f"{_kind(error)}.", limit=limit) from None
         assert not isinstance(event, type)  # NEED_DATA and PAUSED: only behind a whole request
         return event
+
+    def _room(self) -> int:
+        """How much to read: of a head one byte more than the limit, so that h11 sees it."""
+        waiting = len(self._h11.trailing_data[0])
+        return min(max(1, self._max_head + 1 - waiting), _CHUNK)
 
     def _parse(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """h11 takes a bare LF for the end of a line. Others do not, and would see other headers, so
@@ -218,6 +255,8 @@ class HttpConnection:
             read = before[: len(before) - len(self._h11.trailing_data[0])]
             if _BARE_LF.search(read):
                 raise HttpError(400, "Lines must end with CRLF.")
+            if len(read) > self._max_head:  # by the one byte more
+                raise HttpError(431, f"A head may have {self._max_head} bytes.", limit="head_size")
         return event
 
     def _request_is_over(self) -> bool:
@@ -280,7 +319,7 @@ def _origin_form(target: str, headers: Headers) -> tuple[str, Headers]:
 
 def _request(event: h11.Request, leftover: bytes) -> Request:
     if len(event.headers) > _MAX_HEADERS:
-        raise HttpError(431, f"A request may have {_MAX_HEADERS} headers.")
+        raise HttpError(431, f"A request may have {_MAX_HEADERS} headers.", limit="head_size")
     headers = tuple(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers
     )

@@ -10,8 +10,8 @@ JSON body:
 | the same, and `connect` or the version refuses | 403 |
 | GET | 200 and messages, or 204 when a window has passed or a newer GET has taken over |
 | POST | 200 once every frame is handed on; no handler is waited for, so there is no 408 |
-| POST without a good token, for a session that is gone, or with a frame that ends it | 410 |
-| POST beyond a limit on rates | 429 |
+| POST without a good token or for a session that is gone, unread; with a frame that ends it | 410 |
+| POST beyond a limit on rates, or on bodies that arrive at once | 429 and the reason |
 | GET, but no session can be had | 500, with HTTP 429 (limit of the address), 503 or 500 |
 | of an origin that may not connect | 403 |
 
@@ -22,6 +22,7 @@ of the TCP connection.
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any, Final
 
@@ -32,13 +33,17 @@ import trio
 from actors import Pid, StartError
 from actors.node import current_node
 from actors.process import current_process
-from channels.endpoint.config import EndpointConfig, MountPoint
+from channels.endpoint.bodies import Arriving, TooMuchError
+from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
+from channels.endpoint.mounts import LongPoll
 from channels.endpoint.services import Services
 from channels.endpoint.upgrade import Accepted, identify, own_origin
 from channels.exceptions import MalformedFrameError
+from channels.messages import Opcode
 from channels.socket import PeerData
 from channels.token import TokenError
+from channels.transports.limits import explain
 from channels.transports.limits_addresses import Address
 from channels.transports.longpoll_body import frames_of
 from channels.transports.longpoll_session import LongPollSession, SessionEndedError
@@ -51,7 +56,6 @@ _log = structlog.get_logger("channels")
 TOKEN_HEADER: Final = "x-phoenix-longpoll-token"  # noqa: S105  # the name of a header
 SALT: Final = "long poll session"
 MAX_AGE: Final = 14 * 86_400.0  # seconds, as Phoenix's
-BODY_TIMEOUT: Final = 30.0  # seconds for the body of a POST to arrive
 SHUTDOWN: Final = 5.0  # seconds that a session has to end when its supervisor stops
 
 _ANY_ORIGIN: Final = ("access-control-allow-origin", "*")
@@ -70,9 +74,13 @@ async def answer_long_poll(
     request: Request,
     peer: PeerData,
     *,
+    address: Address,
     secure: bool,
 ) -> Response | None:
-    """The answer to a request for a long poll; None: its path is not one of them."""
+    """The answer to a request for a long poll; None: its path is not one of them.
+
+    `address` is where the TCP connection has entered; bodies count there as they come.
+    """
     found = config.longpolls.find(request.target)
     if found is None:
         return None
@@ -85,7 +93,9 @@ async def answer_long_poll(
         case "OPTIONS":
             return _preflight(request)
         case "POST":
-            return await _post(config, services, http, point, request)
+            assert point.mount.longpoll is not None
+            options = point.mount.longpoll
+            return await _post(config, services, http, request, address=address, options=options)
         case "GET":
             session, token = _session(services, request)
             if session is not None:
@@ -120,34 +130,50 @@ async def _post(
     config: EndpointConfig,
     services: Services,
     http: HttpConnection,
-    point: MountPoint,
     request: Request,
+    *,
+    address: Address,
+    options: LongPoll,
 ) -> Response:
-    assert point.mount.longpoll is not None
-    try:
-        body = await http.read_body(max_bytes=point.mount.longpoll.max_body, timeout=BODY_TIMEOUT)
-    except HttpError as error:
-        if error.response.status == 413:
-            services.gatekeeper.note("message_size")
-            raise HttpError(400, "The body is too large.", (_ANY_ORIGIN,)) from error
-        raise
     session, _ = _session(services, request)
     if session is None:
-        return _status(410)
+        return _status(410)  # and the body is not read: who has no session keeps nothing here
+    arriving = Arriving(address)
     try:
+        body = await _read_body(http, options, arriving)
         frames = frames_of(body, request.header("content-type"))
-        largest = max((len(data) for _, data in frames), default=0)
-        if 0 < config.limits.max_message_size < largest:
-            services.gatekeeper.note("message_size")
-            words = f"A message may have {config.limits.max_message_size} bytes."
-            return text(400, words, (_ANY_ORIGIN,))
+        _check_sizes(frames, config.limits.max_message_size)
         limit = session.post(frames, len(body))
     except MalformedFrameError as error:
         session.close(error.close_code, error.problem)
         return _status(410)
     except SessionEndedError:
         return _status(410)
-    return _status(200 if limit is None else 429)
+    except TooMuchError as error:
+        services.gatekeeper.note(error.limit)
+        limit = error.limit
+    finally:
+        arriving.forget()
+    if limit is None:
+        return _status(200)
+    return _status(429, reason=explain(config.limits, limit))
+
+
+async def _read_body(http: HttpConnection, options: LongPoll, arriving: Arriving) -> bytes:
+    timeout = options.body_timeout or math.inf
+    try:
+        return await http.read_body(max_bytes=options.max_body, timeout=timeout, take=arriving.take)
+    except HttpError as error:
+        if error.response.status == 413:
+            words = "The body is too large."
+            raise HttpError(400, words, (_ANY_ORIGIN,), limit=error.limit) from error
+        raise
+
+
+def _check_sizes(frames: list[tuple[Opcode, bytes]], most: int) -> None:
+    if 0 < most < max((len(data) for _, data in frames), default=0):
+        words = f"A message may have {most} bytes."
+        raise HttpError(400, words, (_ANY_ORIGIN,), limit="message_size")
 
 
 def _preflight(request: Request) -> Response:

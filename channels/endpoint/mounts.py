@@ -30,12 +30,14 @@ class LongPoll:
     """How a mount serves clients without WebSockets (Phoenix: `longpoll: [...]`).
 
     `suffix` is what follows the mount's path; `window` the seconds that a poll may wait for
-    something to say, 0: for ever; `max_body` the bytes of a POST.
+    something to say, 0: for ever; `max_body` the bytes of a POST, 0: any number; `body_timeout` the
+    seconds in which they must have come, 0: any time.
     """
 
     suffix: str = "/longpoll"
     window: float = attrs.field(default=10.0, validator=attrs.validators.ge(0))
-    max_body: int = attrs.field(default=8_000_000, validator=attrs.validators.ge(1))
+    max_body: int = attrs.field(default=8_000_000, validator=attrs.validators.ge(0))
+    body_timeout: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
 
 
 def _long_poll(option: bool | LongPoll | None) -> LongPoll | None:  # noqa: FBT001  # an option

@@ -20,7 +20,7 @@ from actors import NORMAL
 from channels.multiplexer import TopicInfo
 from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
-from channels.transports.limits import Limits
+from channels.transports.limits import Limits, explain
 from channels.transports.outbox import Outbox
 from channels.transports.websocket import ConnectionClosed, Engine, Inbound
 
@@ -178,7 +178,7 @@ class Connection(TransportProcess):
                 return
             limit = f"address_{limit}"
         self._gatekeeper.note(limit)
-        words = _words(self._limits, limit)
+        words = explain(self._limits, limit)
         self.close(CloseCode.TOO_MANY, words)
         raise ConnectionClosed(CloseCode.TOO_MANY, words)  # not a byte more is read of it
 
@@ -261,12 +261,3 @@ class Connection(TransportProcess):
             frames_out=numbers.frames_out,
             bytes_out=numbers.bytes_out,
         )
-
-
-def _words(limits: Limits, limit: str) -> str:
-    """What a client reads that was closed for `limit`."""
-    of_address = limit.startswith("address_")
-    what = limit.removeprefix("address_")
-    rate = getattr(limits.address if of_address else limits, what)
-    whose = "your address" if of_address else "a connection"
-    return f"too many {what}: {whose} may send {rate.per_second:g} a second"

@@ -9,6 +9,8 @@ Zero always means: no limit.
 | `address.connects` | 200 a second, 4,000 at once | HTTP 429 and a closed connection | `connects` |
 | `head_timeout` | 10 s | HTTP 408 | `head_timeout` |
 | `max_head_size` | 16 KiB | HTTP 431 | `head_size` |
+| `LongPoll.max_body`, `max_message_size` | 8 MB, 1 MiB | HTTP 400 | `message_size` |
+| `LongPoll.body_timeout` | 30 s | HTTP 408 | `body_timeout` |
 | `max_message_size` | 1 MiB, fragments together | close 1009 | `message_size` |
 | `idle_timeout` | 60 s without a whole frame | close 1002 | `idle` |
 | `idle_timeout` | 60 s in which it reads nothing of what waits | close 4008 | `slow_clients` |
@@ -20,6 +22,7 @@ Zero always means: no limit.
 | `outbox` | 1 MiB | as `UserSocket.overflow` says, close 4008 | `slow_clients` |
 | `address.messages` | 2,000 a second, 10,000 at once | as `messages` | `address_messages` |
 | `address.bytes` | 10 MiB a second, 80 MiB at once | as `bytes` | `address_bytes` |
+| `address.bodies` | 32 MiB of bodies that arrive | JSON status 429 | `address_bodies` |
 | `address.joins` | 200 a second, 4,000 at once | as `joins` | `address_joins` |
 | `address.topics` | 20,000 | error reply `{"reason": "too many topics"}` | `address_topics` |
 
@@ -34,7 +37,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ("NO_RATE", "AddressLimits", "Limits", "Rate")
+__all__ = ("NO_RATE", "AddressLimits", "Limits", "Rate", "explain")
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -75,6 +78,8 @@ class AddressLimits:
     bytes: Rate = Rate(10 * _MIB, burst=80 * _MIB)
     joins: Rate = Rate(200, burst=4_000)
     topics: int = attrs.field(default=20_000, validator=_not_negative)
+    bodies: int = attrs.field(default=32 * _MIB, validator=_not_negative)
+    """Bytes of the bodies of long polls that are held because they have not come whole."""
 
 
 @attrs.frozen
@@ -105,5 +110,29 @@ class Limits:
             bytes=NO_RATE,
             joins=NO_RATE,
             topics=0,
+            bodies=0,
         )
         return attrs.evolve(self, messages=NO_RATE, bytes=NO_RATE, joins=NO_RATE, address=address)
+
+
+def explain(limits: Limits, limit: str) -> str:
+    """What a client reads that has exceeded `limit`, as the counters call it; always in 123 bytes.
+
+    >>> explain(Limits(), "address_messages")
+    'too many messages: your address may send 2000 a second'
+    """
+    address = limits.address
+    match limit:
+        case "connections":
+            return f"too many connections: your address may have {address.connections}"
+        case "connects":
+            rate = address.connects.per_second
+            return f"too many connections: your address may make {rate:g} a second"
+        case "address_bodies":
+            return f"too much at once: your address may have {address.bodies} bytes on their way"
+    what = limit.removeprefix("address_")
+    if limit == what:
+        return (
+            f"too many {what}: a connection may send {getattr(limits, what).per_second:g} a second"
+        )
+    return f"too many {what}: your address may send {getattr(address, what).per_second:g} a second"

@@ -34,7 +34,7 @@ class GatekeeperStatistics:
 class Address(Meter):
     """All connections from one address. Entity, owned by the gatekeeper."""
 
-    __slots__ = ("_connects", "connections", "key", "limits", "topics")
+    __slots__ = ("_connects", "bodies", "connections", "key", "limits", "topics")
 
     def __init__(self, key: str, limits: AddressLimits, now: float) -> None:
         super().__init__(limits, now)
@@ -42,6 +42,7 @@ class Address(Meter):
         self.limits = limits
         self.connections = 0
         self.topics = 0  # channels of its connections
+        self.bodies = 0  # bytes of bodies that are arriving
         self._connects = limits.connects.full
 
     def __repr__(self) -> str:
@@ -61,6 +62,16 @@ class Address(Meter):
         if self.limits.topics and self.topics >= self.limits.topics:
             return False
         self.topics += 1
+        return True
+
+    def take_body(self, size: int) -> bool:
+        """Count what a body has brought; False, and not counted, where too much is held already.
+
+        Whoever counts it takes it off `bodies` when he holds it no more.
+        """
+        if 0 < self.limits.bodies < self.bodies + size:
+            return False
+        self.bodies += size
         return True
 
     def _fill_up(self, now: float) -> None:

@@ -72,12 +72,13 @@ class LongPollSession(TransportProcess):
     def post(self, frames: list[tuple[Opcode, bytes]], size: int) -> str | None:
         """Take frames of the client, in order; None, or the limit that they exceed.
 
-        `size` is the bytes of the body. Raises `SessionEndedError`, also for a frame that ends it.
+        `size` is the bytes of the body, which its address has counted. Raises `SessionEndedError`,
+        also for a frame that ends it.
         """
         self._check_alive()
         now = trio.current_time()
         limit = self._meter.take(len(frames), size, now)
-        if limit is None and (limit := self._address.take(len(frames), size, now)) is not None:
+        if limit is None and (limit := self._address.take(len(frames), 0, now)) is not None:
             limit = f"address_{limit}"
         if limit is not None:
             self._gatekeeper.note(limit)

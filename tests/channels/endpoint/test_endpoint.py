@@ -118,11 +118,11 @@ async def test_disconnect_broadcast_on_its_id_closes_a_connection_with_1001(node
 
 async def test_a_connection_whose_id_is_subscribed_no_more_is_closed_with_1012(node):
     """C16: otherwise `disconnect` would not reach it."""
-    async with running(endpoint_with()) as endpoint:
-        async with connected(endpoint, "/socket/websocket?vsn=2.0.0&user=ann") as ann:
-            assert endpoint.pubsub.pid is not None
-            endpoint.pubsub.pid.exit(KILL)
-            assert (await ann.expect_close())[0] == 1012
+    path = "/socket/websocket?vsn=2.0.0&user=ann"
+    async with running(endpoint_with()) as endpoint, connected(endpoint, path) as ann:
+        assert endpoint.pubsub.pid is not None
+        endpoint.pubsub.pid.exit(KILL)
+        assert (await ann.expect_close())[0] == 1012
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,26 @@ async def test_a_head_that_is_too_long_is_431(wire):
     assert (await refusal(connection)).status == 431
 
 
+async def test_the_limit_of_a_head_is_exact(autojump_clock):
+    head = GET[:-4] + b"\r\nx: "
+    for size, status in ((1_000, None), (1_001, 431), (1_002, 431), (1_900, 431)):
+        ours, client = trio.testing.memory_stream_pair()
+        connection = HttpConnection(ours, max_head=1_000)
+        await client.send_all(head + b"y" * (size - len(head) - 4) + b"\r\n\r\n")
+        if status is None:
+            assert await connection.read_head(timeout=5) is not None
+        else:
+            assert (await refusal(connection)).status == status
+
+
+async def test_heads_that_follow_each_other_have_a_limit_each(wire):
+    connection, client = wire
+    await client.send_all(GET * 2_000)
+    for _ in range(2_000):
+        assert await connection.read_head(timeout=5) is not None
+        await connection.respond(text(200, "ok"))
+
+
 async def test_too_many_headers_are_431(wire):
     connection, client = wire
     await client.send_all(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 150 + b"\r\n")
