@@ -97,19 +97,21 @@ async def _live(application: AppLike, controller: Pid, me: Pid) -> NotStarted | 
 
 async def _wait_for_end(application: AppLike, root: Pid, controller: Pid) -> object:
     while True:
-        ended = await receive(Exit)
-        if ended.pid is root:
-            return ended.reason
-        if ended.pid is controller:
-            return await _stop(application, root)
+        match await receive():  # what others may have sent is dropped
+            case Exit(pid, reason) if pid is root:
+                return reason
+            case Exit(pid) if pid is controller:
+                return await _stop(application, root)
 
 
 async def _stop(application: AppLike, root: Pid) -> object:
     """Stop the tree in its own time; the reason with which it ended (AP3)."""
     await _call(application, application.prep_stop)
     root.exit(SHUTDOWN)
-    ended = await receive(lambda message: isinstance(message, Exit) and message.pid is root)
-    return ended.reason
+    while True:
+        match await receive():
+            case Exit(pid, reason) if pid is root:
+                return reason
 
 
 async def _call(

@@ -213,6 +213,19 @@ async def test_an_application_stops_without_what_it_needs(play: Play, web: App):
     assert not whereis("web")
 
 
+async def test_what_strangers_send_to_a_master_is_dropped(play: Play, db: App):
+    """A mailbox that nobody empties would grow as long as the application runs."""
+    root = await db.start()
+    (master, *_) = root.target.ancestors  # type: ignore[attr-defined]  # a process
+    process = master.target
+    for stranger in ("junk", root):
+        master.send(stranger)
+    await settle()
+    assert process.at_rest
+    await db.stop()
+    assert play.entries() == f"start db, {stops('db')}"
+
+
 async def test_an_application_that_does_not_run_is_not_stopped(play: Play, db: App):
     """AP3: not_started."""
     with pytest.raises(ApplicationNotStartedError, match=r"not_started.*db"):
