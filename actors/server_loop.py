@@ -204,7 +204,9 @@ async def _end(
     """`terminate`, then the reply of a stop, the report, the exit (G11, G16, G20, G32)."""
     try:
         await server.terminate(reason)
-    except (Exception, ProcessExit) as error:
+    except BaseException as error:  # noqa: ASYNC103  # as above
+        if concerns_trio(error):
+            raise
         reason = reason_of(error)
     if stop is not None and stop.reply is not NO_REPLY and isinstance(last, Call):
         last.resolve(stop.reply)
