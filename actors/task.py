@@ -286,6 +286,10 @@ class Task(Generic[T]):
         self.pid = process.pid
         _End(self, process)
 
+    def process_ended(self, reason: Any) -> None:
+        """Part of the death procedure of its process."""
+        self.settle(Exited(reason))
+
     async def run(self, doing: Job) -> None:
         """The main function of the task's process."""
         self.settle(Returned(await run_job(doing)))
@@ -389,7 +393,7 @@ class _End(ExitWaiter):
 
     def resolve(self, value: Any) -> bool:
         """`value` is the exit reason."""
-        self.ended_task.settle(Exited(value))
+        self.ended_task.process_ended(value)
         return super().resolve(value)
 
 

@@ -28,7 +28,7 @@ from actors.exits import KILL, SHUTDOWN, TIMEOUT
 from actors.pid import Pid
 from actors.process import Process, current_process
 from actors.task import DEFAULT_TIMEOUT, Exited, Outcome, Returned, Task, TaskOwnerError
-from actors.task_process import Job, job, run_job, spawn_job
+from actors.task_process import Job, job, spawn_job
 from actors.waiter import Waiter
 
 __all__ = ("StartTask", "StreamedTask", "TaskStream", "start_linked")
@@ -37,27 +37,40 @@ T = TypeVar("T")
 
 
 class StreamedTask(Task[T]):
-    """A task of a stream. Its outcome goes to the stream, so that a consumer that traps exits gets
-    no `Exit` of it in its mailbox as well.
+    """A task of a stream. Its outcome goes to the stream, so a consumer that traps exits gets no
+    `Exit` of it in its mailbox as well, however it ends (T8).
+
+    Of the link between the two only the consumer's half stands: it takes the task along. The other
+    direction is here, because it is the stream's business.
     """
 
     __slots__ = ()
 
-    async def run(self, doing: Job) -> None:
-        """The main function of the task's process."""
-        process = current_process()
-        try:
-            self.settle(Returned(await run_job(doing)))
-        finally:
-            if self.owner is not None and _traps_exits(self.owner):
-                process.unlink(self.owner)
+    def is_run_by(self, process: Process) -> None:
+        """`process` will run `self.run`; it is linked to the consumer already, if at all."""
+        super().is_run_by(process)
+        if self.owner is not None:
+            process.unlink_from(self.owner)
+
+    def process_ended(self, reason: Any) -> None:
+        """The outcome is the stream's; a consumer that does not trap exits dies of a failure."""
+        super().process_ended(reason)
+        consumer = None if self.owner is None else self.owner.target
+        if self.pid is None or not isinstance(consumer, Process):
+            return
+        if consumer.links is not None and self.pid in consumer.links:
+            consumer.unlink_from(self.pid)
+            if not consumer.trap_exit:
+                consumer.receive_exit(self.pid, reason, linked=True)
 
 
 class StartTask(Protocol):
     """How a stream starts a task: here, or under a supervisor."""
 
     async def __call__(self, task: Task[Any], doing: Job) -> None:
-        """Start a process that runs `task.run(doing)`, and call `task.is_run_by` with it."""
+        """Start a process that runs `task.run(doing)`, linked to the consumer or not, and call
+        `task.is_run_by` with it.
+        """
 
 
 async def start_linked(task: Task[Any], doing: Job) -> None:
@@ -302,10 +315,6 @@ class _Late:
 
 
 _LATE = _Late()  # unlike TIMEOUT it cannot be the exit reason of a task
-
-
-def _traps_exits(owner: Pid) -> bool:
-    return bool(getattr(owner.target, "trap_exit", False))  # False for the dead
 
 
 def _is_seconds(value: Any) -> bool:

@@ -176,12 +176,12 @@ async def _start_job(doing: Job) -> Pid:
 
 async def _start_task(task: Task[Any], doing: Job, link: bool) -> Pid:  # noqa: FBT001
     process = spawn_job(task.run, (doing,), doing, link=True)
-    task.is_run_by(process)
     if link:
         try:
             process.link(doing.callers[0])
         except NoProcessError:  # the owner ended meanwhile
             process.begin_exit(NOPROC)
+    task.is_run_by(process)
     return process.pid
 
 

@@ -6,6 +6,8 @@ import pytest
 import trio
 
 from actors import (
+    KILL,
+    KILLED,
     NORMAL,
     TIMEOUT,
     CallFailed,
@@ -330,6 +332,79 @@ async def test_leaving_early_leaves_nothing_behind(autojump_clock, limit):
         async with TaskStream(ITEMS, work, max_concurrency=limit) as outcomes:
             assert await anext(outcomes) == Returned(1)
         await nothing_is_left()
+
+
+def started_last():
+    return list(current_node().processes)[-1]
+
+
+async def test_a_task_that_ends_before_its_first_step_leaves_no_message():
+    """T8, P13: it never comes to a place where it could unlink itself."""
+    async with open_node():
+        trap_exit()
+
+        def items():
+            yield 1
+            started_last().exit(KILL)
+            yield 2
+            started_last().exit("signal")
+            yield 3
+
+        outcomes = await collect(TaskStream(items(), double, max_concurrency=3))
+        assert outcomes == [Exited(KILLED), Exited("signal"), Returned(6)]
+        await nothing_is_left()
+
+
+async def test_a_task_that_does_not_unwind_leaves_no_message(autojump_clock):
+    """T8, K1: it is declared dead from outside."""
+    async with open_node(kill_grace=1.0):
+        trap_exit()
+
+        async def never_unwinds(item):
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(5)
+
+        async with TaskStream([1], never_unwinds, timeout=None) as outcomes:
+            spawn(kill_in_a_second)
+            assert await anext(outcomes) == Exited(KILLED)
+        await trio.sleep(10)
+        await nothing_is_left()
+
+
+async def kill_in_a_second():
+    await trio.sleep(1)
+    [_, _, task] = current_node().processes
+    task.exit(KILL)
+
+
+async def test_a_task_that_ends_before_its_first_step_takes_along_a_consumer_that_does_not_trap(
+    node,
+):
+    """T8."""
+
+    async def consume():
+        def items():
+            yield 1
+            started_last().exit("signal")
+            yield 2
+
+        await collect(TaskStream(items(), double, max_concurrency=2))
+
+    assert await spawn(consume).wait_exited() == "signal"
+
+
+async def test_a_consumer_that_dies_takes_its_tasks_along(node):
+    """T8: its half of the link stands."""
+    consumer = spawn(collect, TaskStream(ITEMS, slow_double, timeout=None))
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(node.processes) > 2
+    consumer.exit(KILL)
+    await consumer.wait_exited()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(node.processes) == 1
 
 
 @pytest.mark.parametrize("trapping", [True, False])
