@@ -16,6 +16,8 @@ __all__ = ("Dead",)
 class Mourner(Protocol):
     """What it needs of its node."""
 
+    fenced: bool
+
     def tell_dead_letter(self, pid: Pid | None, message: Any) -> None:
         """A message reached nobody."""
 

@@ -13,11 +13,12 @@ import attrs
 
 from actors.bounded import Bounded
 from actors.calls import Call
+from actors.context import current
 from actors.exceptions import NoProcessError
 from actors.exits import NOPROC, NORMAL
 from actors.messages import Down, Exit
 from actors.node import current_node
-from actors.pid import DEFAULT_CALL_TIMEOUT, Cast, MonitorRef, Pid
+from actors.pid import DEFAULT_CALL_TIMEOUT, MonitorRef, Pid
 from actors.process import Process, current_process
 
 __all__ = (
@@ -95,7 +96,7 @@ def cast(destination: Destination, message: Any) -> None:
     """Send to `handle_cast`. Never fails, whoever is or is not there (G25)."""
     pid = whereis(destination)
     if pid is not None:
-        pid.target.deliver(Cast(message))
+        pid.cast(message)
 
 
 async def call(
@@ -119,6 +120,9 @@ async def reply(sender: Call, value: Any) -> bool:
     Returns whether somebody still waited: a second reply, or one after the caller's timeout, is
     dropped (G9).
     """
+    process = current.get(None)
+    if process is not None and process.dead:  # a zombie
+        return False
     return sender.resolve(value)
 
 

@@ -25,6 +25,7 @@ from actors.deadlines import Deadlines
 from actors.deadlocks import DetectingProcess
 from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
 from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
+from actors.fence import Fence
 from actors.long_schedule import watch_schedule
 from actors.pid import Pid
 from actors.process import Process, current_process
@@ -75,6 +76,9 @@ class Node:
         self._shutdown_timeout = shutdown_timeout
         self._serial = 0
         self._zombies = 0
+        self.fenced = False
+        """Is the code that runs a zombie's, so that what it sends is ignored (K1)?"""
+        self._fence = Fence(self)
         self._exit_listeners: list[Callable[[Pid], None]] = []
         self.telemetry: Handlers | None = None
         """Who listens to events; None while nobody does."""
@@ -253,7 +257,12 @@ class Node:
     def report_zombie(self, process: Process) -> None:
         """Log a killed process that does not unwind, with the place where it is stuck."""
         self._zombies += 1
+        self._fence.add(process)
         reports.zombie(process.pid, self.kill_grace, _stack(process.task))
+
+    def zombie_unwound(self, process: Process) -> None:
+        """It does no harm any more."""
+        self._fence.remove(process)
 
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit: dropped, as in OTP (P3)."""

@@ -60,8 +60,20 @@ class MonitorRef(Reference):
         return f"<MonitorRef of {self.object!r}>"
 
 
+class AddresseeNode(Protocol):
+    """What a sender looks at."""
+
+    @property
+    def fenced(self) -> bool:
+        """Is the sender a zombie, whose messages are ignored (K1)? See `fence`."""
+
+
 class Addressee(Protocol):
     """What a pid points at: a living process, or the node's stand-in for the dead."""
+
+    @property
+    def node(self) -> AddresseeNode:
+        """Where it lives, or has lived."""
 
     def deliver(self, message: Any, /) -> None:
         """Take a message. Never raises, never waits."""
@@ -148,11 +160,15 @@ class Pid:
         """Send `message` to the server's `handle_cast`. Never fails, never waits. OTP:
         `gen_server:cast/2`.
         """
-        self.target.deliver(Cast(message))
+        target = self.target
+        if not target.node.fenced:
+            target.deliver(Cast(message))
 
     def send(self, message: Any) -> None:
         """Put `message` into the mailbox, for `handle_info` or `receive`. Never fails. OTP: `!`."""
-        self.target.deliver(message)
+        target = self.target
+        if not target.node.fenced:
+            target.deliver(message)
 
     def asend(self, message: Any) -> Coroutine[Any, Any, None]:
         """`send` that waits for room if the mailbox is bounded and blocks (`bounded`), and lets
@@ -211,7 +227,10 @@ class Cast(msgspec.Struct, frozen=True, gc=False):
 def _self(verb: str) -> Any:
     """The calling process; typed loosely, because processes are a room above this one."""
     try:
-        return current.get()
+        process = current.get()
     except LookupError:
         message = f"{verb}() needs a process: call it inside actors.run(main) or open_node()"
         raise NoNodeError(message) from None
+    if process.dead:  # a zombie
+        raise ProcessExit(process.exit_reason)
+    return process

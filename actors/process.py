@@ -71,6 +71,8 @@ class ProcessNode(Protocol):
 
     deadlines: Deadlines
     kill_grace: float
+    fenced: bool
+    """Is the code that runs a zombie's? See `fence`."""
 
     def forget(self, process: Process) -> None:
         """A process has ended: free its names, drop it from the table, tell the death listeners."""
@@ -91,7 +93,10 @@ class ProcessNode(Protocol):
         """Run `function` in a Trio task that belongs to `owner`."""
 
     def report_zombie(self, process: Process) -> None:
-        """A killed process does not unwind."""
+        """A killed process does not unwind: from now on it is a zombie."""
+
+    def zombie_unwound(self, process: Process) -> None:
+        """The task of a process has ended long after the process."""
 
     def dead_letter(self, process: Process, message: Any) -> None:
         """A message reached a process that has begun to exit."""
@@ -357,6 +362,7 @@ class Process(Tied):
         Names, registries, links, monitors, callers, the starter, the report.
         """
         if self.dead:
+            self.node.zombie_unwound(self)
             return
         if self.exit_reason is None:
             self.exit_reason = reason
@@ -445,7 +451,9 @@ class Process(Tied):
     async def asend(self, message: Any) -> None:
         """`Pid.asend` of this process, run by the sender."""
         waiter = None
-        if self.deliver == self.mailbox.put:
+        if self.node.fenced:
+            pass  # the sender is a zombie
+        elif self.deliver == self.mailbox.put:
             waiter = self.mailbox.offer(message)
         else:  # it handles in place, or has begun to exit
             self.deliver(message)

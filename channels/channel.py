@@ -33,6 +33,7 @@ from actors import (
     MonitorRef,
     NoReply,
     Pid,
+    ProcessExit,
     ReceiveTimeoutError,
     Shutdown,
     Stop,
@@ -331,6 +332,8 @@ class Channel(GenServer):
     def _check_joined(self, verb: str) -> None:
         if not self._joined:
             raise NotJoinedError(verb, self.topic)
+        if self._process.dead:  # a zombie's: see actors.fence
+            raise ProcessExit(self._process.exit_reason)
 
     def _log_join(self, what: str, request: JoinRequest) -> None:
         if self.log_join and not self.topic.startswith("phoenix"):

@@ -18,7 +18,7 @@ from supervisors import DynamicSupervisor, Restart, Supervisor
 
 
 class Echo(GenServer):
-    async def init(self) -> None:
+    def init(self) -> None:
         self.casts = 0
 
     async def handle_call(self, request: Any, sender: From) -> Any:

@@ -15,15 +15,19 @@ from actors import (
     SHUTDOWN,
     CallError,
     CallFailed,
+    CallTimeoutError,
     Crash,
     Down,
     Exit,
+    GenServer,
     NodeExitedError,
     NoNodeError,
     NoProcessError,
+    NoReply,
     ProcessExit,
     Shutdown,
     call,
+    cast,
     exit,
     is_alive,
     link,
@@ -31,14 +35,17 @@ from actors import (
     open_node,
     receive,
     register,
+    reply,
     run,
     self_pid,
     send,
+    send_request,
     set_label,
     spawn,
     spawn_link,
     spawn_monitor,
     trap_exit,
+    wait_response,
     whereis,
 )
 from actors.introspection import get_state, process_info
@@ -478,6 +485,75 @@ async def test_a_zombie_is_fenced_off(autojump_clock):
         await receive(ref)
         await trio.sleep(5)
     assert outcomes == [KILLED] * 4
+
+
+async def test_what_a_zombie_sends_reaches_nobody(autojump_clock):
+    class Listening(GenServer):
+        def init(self):
+            self.got: list[Any] = []
+
+        async def handle_call(self, request, sender):
+            return self.got
+
+        async def handle_cast(self, message):
+            self.got.append(message)
+
+        async def handle_info(self, message):
+            self.got.append(message)
+
+    async def sends_late(server, late):
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    await trio.sleep(1)
+                    server.send(late)
+                    server.cast(late)
+                    await server.asend(late)
+                    cast(server, late)
+                    nursery.start_soon(in_a_task, server, late)
+
+    async def in_a_task(server, late):
+        server.send(late)
+
+    async with open_node(kill_grace=0.5) as node:
+        server = await Listening.start()
+        pid, ref = spawn_monitor(sends_late, server, "from a zombie")
+        await wait_all_tasks_blocked()
+        exit(pid, KILL)
+        await receive(ref)
+        for _ in range(10):
+            await trio.sleep(0.5)
+            server.send("from the living")
+        assert await server.call("what came?") == ["from the living"] * 10
+        assert not node._fence  # and no instrument is left
+        assert not node.fenced
+
+
+async def test_a_zombie_sends_no_exit_signal_and_no_reply(autojump_clock):
+    outcomes: list[Any] = []
+
+    async def acts_late(victim, sender):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2)
+            outcomes.append(await reply(sender, "late"))
+            exit(victim, "late")
+
+    class Asked(GenServer):
+        async def handle_call(self, request, sender):
+            self.zombie = spawn(acts_late, request, sender)
+            return NoReply()
+
+    async with open_node(kill_grace=0.5) as node:
+        victim = spawn(forever)
+        server = await Asked.start()
+        request = send_request(server, victim)
+        await wait_all_tasks_blocked()
+        exit(node.processes[server].server.zombie, KILL)
+        await trio.sleep(5)
+        assert victim.is_alive()
+        with pytest.raises(CallTimeoutError):
+            await wait_response(request, 0)
+    assert outcomes == [False]
 
 
 async def test_a_zombie_cannot_call(autojump_clock):
