@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import attrs
 import msgspec
@@ -26,6 +26,7 @@ import structlog
 
 from actors import (
     NO_REPLY,
+    NOPROC,
     BadReturnError,
     Down,
     Exit,
@@ -49,7 +50,7 @@ from channels.exceptions import (
     NotAcknowledgedError,
     NotJoinedError,
 )
-from channels.log_filter import LogLevel
+from channels.log_filter import LogLevel, is_enabled
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
 from channels.transports.frames import frame
 from channels.typed_events import EventHandler, describe_error, events_of
@@ -93,8 +94,10 @@ class Channel(GenServer):
     """Events that go through `handle_out` instead of straight to the client."""
     log_join: ClassVar[LogLevel | None] = "info"
     """The level at which joins are logged, with their parameters; None: they are not."""
-    log_handle_in: ClassVar[LogLevel | None] = None
-    """The level at which each push of the client is logged, with its payload; None: none is."""
+    log_handle_in: ClassVar[LogLevel | None] = "debug"
+    """The level at which each push of the client is logged, with its payload; None: none is.
+    Whether structlog writes at that level is asked once, at the join.
+    """
 
     topic: str
     join_ref: Ref
@@ -235,6 +238,7 @@ class Channel(GenServer):
         return cls._events_of_class
 
     _joined = False
+    _logs_pushes: LogLevel | Literal[""] = ""
     _pubsub: Pid | None = None  # with which its subscription ends
     _last_ack = 0
 
@@ -262,18 +266,36 @@ class Channel(GenServer):
         if kind is Broadcast and message.topic == self.topic and message.event in self.intercept:
             return self._notice_stop(await self.handle_out(message.event, message.payload))
         if kind is JoinRequest and not self._joined:
-            return await self._join(message)
+            return await self._begin(message)
         if kind is Down and message.ref is self._transport_ref:
-            return Stop(Shutdown("closed") if is_orderly(message.reason) else message.reason)
+            return self._end_with_transport(message.reason)
         if kind is Exit and message.pid in (self._transport.pid, self._pubsub):
             return Stop(message.reason)  # without its subscription a channel is deaf
         return self._notice_stop(await self.handle_info(message))
+
+    def _end_with_transport(self, reason: Any) -> Stop:
+        if not self._joined:
+            self._forgo_terminate()
+        # Not there any more (NOPROC): the client went while its channel was started.
+        return Stop(Shutdown("closed") if is_orderly(reason) or reason == NOPROC else reason)
+
+    async def _begin(self, request: JoinRequest) -> Any:
+        try:
+            return await self._join(request)
+        except BaseException:
+            self._forgo_terminate()
+            raise
+
+    def _forgo_terminate(self) -> None:
+        """A channel that has let nobody in ends without `terminate`, as in Phoenix."""
+        vars(self)["terminate"] = _nothing_to_clean_up
 
     async def _join(self, request: JoinRequest) -> Any:
         transport = self._transport
         try:
             response = await self.join(request.topic, request.payload)
         except JoinRefused as refusal:
+            self._forgo_terminate()
             self._log_join("join refused", request)
             transport.refused(self._key, refusal.response)
             return Stop(Shutdown("refused"))
@@ -282,6 +304,9 @@ class Channel(GenServer):
         transport.pubsub.subscribe(request.topic, lane)
         self._pubsub = transport.pubsub.pid
         self._joined = True
+        level = self.log_handle_in
+        if level and not self.topic.startswith("phoenix") and is_enabled(_log, level):
+            self._logs_pushes = level
         transport.joined(self._key, {} if response is None else response)
         self._log_join("joined", request)
         return None
@@ -293,7 +318,7 @@ class Channel(GenServer):
         if message.event == ACK:  # of a push that nobody waits for any more
             return None
         self._message = message
-        started = perf_counter() if self.log_handle_in else 0.0
+        started = perf_counter() if self._logs_pushes else 0.0
         result = await self.handle_in(message.event, message.payload)
         self._message = None
         if started:
@@ -346,16 +371,15 @@ class Channel(GenServer):
             )
 
     def _log_push(self, message: Message, seconds: float) -> None:
-        if self.log_handle_in and not self.topic.startswith("phoenix"):
-            getattr(_log, self.log_handle_in)(
-                "handled",
-                event_name=message.event[:80],
-                topic=self.topic,
-                channel=_name(self),
-                connection=repr(self._transport.pid),
-                params=self._log_filter(message.payload),
-                microseconds=round(seconds * 1e6),
-            )
+        getattr(_log, self._logs_pushes)(
+            "handled",
+            event_name=message.event[:80],
+            topic=self.topic,
+            channel=_name(self),
+            connection=repr(self._transport.pid),
+            params=self._log_filter(message.payload),
+            microseconds=round(seconds * 1e6),
+        )
 
     def _shown(self, message: Any) -> Any:
         """What a log shows of a message: what holds parameters goes through the socket's filter."""
@@ -370,9 +394,17 @@ class Channel(GenServer):
         """What crash reports show: payload and state go through the socket's filter."""
         if "message" in status:
             status["message"] = self._shown(status["message"])
-        state = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        state = {name: value for name, value in vars(self).items() if _is_state(name)}
         status["state"] = self._log_filter(state)
         return status
+
+
+def _is_state(name: str) -> bool:
+    return not name.startswith("_") and name != "terminate"
+
+
+async def _nothing_to_clean_up(_reason: Any) -> None:
+    pass
 
 
 def _name(channel: Channel) -> str:

@@ -18,6 +18,8 @@ __all__ = (
     "Forward",
     "Join",
     "Leave",
+    "Notice",
+    "NoticeKind",
     "Refresh",
     "Send",
     "SendReply",
@@ -29,6 +31,7 @@ H = TypeVar("H")
 C = TypeVar("C")
 
 StopReason: TypeAlias = Literal["duplicate_join", "closed", "draining"]
+NoticeKind: TypeAlias = Literal["unmatched topic", "too many channels joined", "duplicate join"]
 
 
 class Join(msgspec.Struct, Generic[H], frozen=True, gc=False):
@@ -87,4 +90,13 @@ class Refresh(msgspec.Struct, frozen=True, gc=False):
     message: Message
 
 
-Effect: TypeAlias = Join[H] | Forward[C] | Leave[C] | StopChannel[C] | SendReply | Send | Refresh
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """Log what became of a join."""
+
+    what: NoticeKind
+    topic: str
+
+
+Effect: TypeAlias = (
+    Join[H] | Forward[C] | Leave[C] | StopChannel[C] | SendReply | Send | Refresh | Notice
+)

@@ -15,10 +15,19 @@ import attrs
 from channels.messages import Binary
 from channels.redaction import FILTERED, SECRET_WORDS, hide_in_text, names_secret
 
-__all__ = ("DEFAULT_FILTER", "FILTERED", "LogLevel", "ParameterFilter", "plain_traceback")
+__all__ = (
+    "DEFAULT_FILTER",
+    "FILTERED",
+    "LogLevel",
+    "ParameterFilter",
+    "is_enabled",
+    "plain_traceback",
+)
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 """At which level something is logged; None in its place: not at all."""
+
+_LEVELS: Final[Mapping[LogLevel, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _MAX_DEPTH: Final = 8
 _MAX_ITEMS: Final = 32  # of one object or array
@@ -91,6 +100,19 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _MAX_TEXT:
         return f"{value[:_MAX_TEXT]}..."
     return value
+
+
+def is_enabled(log: Any, level: LogLevel) -> bool:
+    """Whether a structlog logger writes what is logged at `level`, as far as it can tell."""
+    logger = log.bind()
+    for name in ("is_enabled_for", "isEnabledFor"):  # structlog's own, the standard library's
+        if hasattr(type(logger), name):
+            try:
+                return bool(getattr(logger, name)(_LEVELS[level]))
+            except AttributeError:  # it asks a logger that knows no levels
+                return True
+    # structlog before 25.1: a level that is filtered away is a function that does nothing
+    return getattr(getattr(logger, level, None), "__name__", "") != "_nop"
 
 
 def plain_traceback(error: BaseException) -> str:

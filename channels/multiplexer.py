@@ -12,6 +12,7 @@ What the shell must do
 2. `StopChannel`: tell the process to exit with `Shutdown(reason)`; kill it if it lives 5 s later.
 3. `Forward`, `Leave`: give the message to the channel, which answers a leave `ok {}` and stops.
 4. `SendReply`, `Send`: encode and write. `Refresh`: ask the user's page, then reply to the message.
+   `Notice`: log it.
 5. Call `closed` when the connection ends.
 
 Rules, with their numbers in the protocol reference
@@ -36,21 +37,21 @@ Rules, with their numbers in the protocol reference
 | topic is | input | effects | topic becomes |
 |---|---|---|---|
 | - | phx_join | Join | JOINING |
-| - | phx_join, no route | SendReply error "unmatched topic" | - |
-| - | phx_join, table full | SendReply error "too many channels joined" | - |
+| - | phx_join, no route | SendReply error "unmatched topic", Notice | - |
+| - | phx_join, table full | SendReply error "too many channels joined", Notice | - |
 | - | phx_leave | SendReply ok {} | - |
 | - | event | SendReply error "unmatched topic" | - |
 | any | stale join_ref | none | as it was |
 | WAITING | old channel exited | Join | JOINING |
-| WAITING | phx_join | SendReply to each held | WAITING, for the newest join |
+| WAITING | phx_join | SendReply to each held, Notice | WAITING, for the newest join |
 | WAITING, JOINING | event, phx_leave | held, or SendReply error "join pending" | as it was |
-| JOINING | phx_join | StopChannel, SendReply to each held | WAITING |
+| JOINING | phx_join | StopChannel, SendReply to each held, Notice | WAITING |
 | JOINING | joined | SendReply ok, owed phx_close, Forward or Leave each held | JOINED, LEAVING |
 | JOINING | refused | SendReply error, owed phx_close, SendReply to each held | - |
 | JOINING | exited | as refused, with "join crashed" | - |
 | JOINED | event | Forward | JOINED |
 | JOINED | phx_leave | Leave | LEAVING |
-| JOINED | phx_join | StopChannel | WAITING |
+| JOINED | phx_join | StopChannel, Notice | WAITING |
 | JOINED | exited | Send phx_close or phx_error | - |
 | LEAVING | event | SendReply error "unmatched topic" | LEAVING |
 | LEAVING | phx_leave | SendReply ok {} | LEAVING |
@@ -72,6 +73,7 @@ from channels.effects import (
     Forward,
     Join,
     Leave,
+    Notice,
     Refresh,
     Send,
     SendReply,
@@ -97,6 +99,7 @@ __all__ = (
     "Join",
     "Leave",
     "Multiplexer",
+    "Notice",
     "Refresh",
     "Send",
     "SendReply",
@@ -314,9 +317,10 @@ class Multiplexer(Generic[H, C]):
         topic = message.topic
         handler = None if topic == HEARTBEAT_TOPIC else self._routes(topic)
         if handler is None:
-            return (self._unmatched_topic(message),)
+            return self._unmatched_topic(message), Notice("unmatched topic", topic)
         if self._max_channels is not None and len(self._topics) >= self._max_channels:
-            return (self._refuse(message, "topics", "too many channels joined"),)
+            refusal = self._refuse(message, "topics", "too many channels joined")
+            return refusal, Notice("too many channels joined", topic)
         entry: TopicEntry[H, C] = TopicEntry(message, handler)
         self._topics[topic] = entry
         return (self._begin(entry),)
@@ -337,11 +341,14 @@ class Multiplexer(Generic[H, C]):
         answered = old.state in (TopicState.JOINED, TopicState.LEAVING)
         # An unanswered join is never closed, but hands on the close that it owes itself.
         new.owed_close = old.push(CLOSE, {}) if answered else old.owed_close
-        turned_away = tuple(self._turn_away(held) for held in self._release(old))
+        effects: list[Effect[H, C]] = []
+        if old.channel is not None:  # otherwise still starting: `started` stops it. Or never begun.
+            effects.append(StopChannel(old.channel, "duplicate_join"))
+        effects += [self._turn_away(held) for held in self._release(old)]
+        if old.state is not TopicState.LEAVING and not old.leaving:
+            effects.append(Notice("duplicate join", old.topic))
         old.state = TopicState.SUPERSEDED
-        if old.channel is None:  # still starting: `started` will stop it. Or never begun.
-            return turned_away
-        return (StopChannel(old.channel, "duplicate_join"), *turned_away)
+        return tuple(effects)
 
     def _answer_join(
         self, entry: TopicEntry[H, C], status: str, response: Any

@@ -15,8 +15,8 @@ with it, because they monitor it in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import attrs
 import structlog
@@ -26,8 +26,20 @@ from actors import KILL, Down, Exit, Pid, Shutdown, is_orderly
 from actors.process import Process
 from channels.channel import JoinRequest
 from channels.close_reason import close_reason
-from channels.effects import Effect, Forward, Join, Leave, Refresh, Send, SendReply, StopChannel
+from channels.effects import (
+    Effect,
+    Forward,
+    Join,
+    Leave,
+    Notice,
+    NoticeKind,
+    Refresh,
+    Send,
+    SendReply,
+    StopChannel,
+)
 from channels.exceptions import MalformedFrameError
+from channels.log_filter import LogLevel
 from channels.messages import Broadcast, Message, Opcode
 from channels.multiplexer import Multiplexer
 from channels.pubsub import PubSub
@@ -44,6 +56,13 @@ from supervisors import ChildSpec
 __all__ = ("Drain", "TransportProcess")
 
 _log = structlog.get_logger("channels")
+
+_NOTICE_LEVELS: Final[Mapping[NoticeKind, LogLevel]] = {  # as Phoenix's
+    "unmatched topic": "warning",
+    "too many channels joined": "error",
+    "duplicate join": "debug",
+}
+_MAX_TOPIC: Final = 200  # characters of a topic in a log line
 
 CHANNEL_STOP_TIMEOUT = 5.0
 """Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
@@ -166,6 +185,10 @@ class TransportProcess:
                 self._stop_channel(channel, reason)
             case Refresh(message):
                 self._refresh(message)
+            case Notice(what, topic):
+                socket = type(self._socket).__name__
+                log = getattr(_log, _NOTICE_LEVELS[what])
+                log(what, **self._who(), socket=socket, topic=topic[:_MAX_TOPIC])
 
     def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
         for effect in effects:

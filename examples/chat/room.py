@@ -14,6 +14,8 @@ INVALID_PAYLOAD = {"reason": "invalid payload", "expected": "an object"}
 class RoomChannel(Channel):
     """A room: whoever joins `room:<name>` gets what is said there."""
 
+    log_handle_in = None  # a line for each push would slow down the load tools, which use --debug
+
     async def join(self, topic: str, payload: Any) -> dict[str, Any]:
         """Everybody is welcome in every room."""
         self._serials = itertools.count(1)

@@ -9,7 +9,17 @@ import structlog.testing
 import trio
 import trio.testing
 
-from actors import KILL, Continue, NoReply, Pid, ProcessExit, Shutdown, Stop, current_node
+from actors import (
+    KILL,
+    SHUTDOWN,
+    Continue,
+    NoReply,
+    Pid,
+    ProcessExit,
+    Shutdown,
+    Stop,
+    current_node,
+)
 from channels import (
     Channel,
     Endpoint,
@@ -193,7 +203,7 @@ async def test_an_unknown_event_is_answered_and_the_channel_lives(client):
     with structlog.testing.capture_logs() as logs:
         ref = await client.push(join_ref, "room:1", "nonsense")
         assert (await client.expect_reply(ref))["response"] == {"reason": "unmatched event"}
-    assert [entry["event"] for entry in logs] == ["unmatched event"]
+    assert [entry["event"] for entry in logs] == ["unmatched event", "handled"]
     ref = await client.push(join_ref, "room:1", "echo")
     assert (await client.expect_reply(ref))["status"] == "ok"
 
@@ -342,3 +352,35 @@ async def test_when_the_connection_ends_its_channels_stop_with_closed(endpoint):
     while processes("Room"):
         await processes("Room")[0].wait_exited()
     assert endpoint.socket.terminated == [Shutdown("closed")] * 2
+
+
+@pytest.mark.parametrize("how", ["crash", "exit", "refuse"])
+async def test_a_channel_that_lets_nobody_in_ends_without_terminate(node, how):
+    """C24, as in Phoenix: `terminate` is for what has joined."""
+    ended: list[tuple[str, Any]] = []
+
+    class Guarded(Channel):
+        async def join(self, topic: str, payload: Any) -> Any:
+            match payload.get("how"):
+                case "crash":
+                    raise RuntimeError("on purpose")
+                case "exit":
+                    raise ProcessExit(SHUTDOWN)
+                case "refuse":
+                    raise JoinRefused
+
+        async def terminate(self, reason: Any) -> None:
+            ended.append((self.topic, reason))
+
+    socket = type("Socket", (UserSocket,), {"channels": {"*": Guarded}})
+    endpoint = Endpoint({"/socket": socket}, port=0)
+    async with running(endpoint), connected(endpoint) as client:
+        await client.push(None, "a", "phx_join", {"how": how})
+        assert (await client.expect())[4]["status"] == "error"
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == []
+        join_ref = await client.join("b")
+        await client.push(join_ref, "b", "phx_leave")
+        await client.expect()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == [("b", Shutdown("left"))]

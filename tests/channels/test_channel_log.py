@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
+import structlog
 import structlog.testing
+import trio.testing
 
 from actors import GenServer
 from channels import (
@@ -17,6 +20,7 @@ from channels import (
     Reply,
     UserSocket,
 )
+from tests.channels.endpoint.hostile import attacking, masked, message
 from tests.channels.phoenix import Client, connected, refusal, running
 
 SECRET = "s3cret"
@@ -39,6 +43,7 @@ class Room(Channel):
 
 class Silent(Room):
     log_join = None
+    log_handle_in = None
 
 
 class Chatty(Room):
@@ -95,8 +100,8 @@ async def test_a_channel_says_at_which_level_its_joins_are_logged(node):
 
 async def test_pushes_are_logged_only_where_the_channel_wants_it(node):
     logs = await logged(
-        ("room:1", "phx_join", {}),
-        ("room:1", "save", {"a": 1}),
+        ("silent:1", "phx_join", {}),
+        ("silent:1", "save", {"a": 1}),
         ("chatty:1", "phx_join", {}),
         ("chatty:1", "save", {"a": 1, "user": {"auth_token": SECRET}}),
     )
@@ -104,6 +109,82 @@ async def test_pushes_are_logged_only_where_the_channel_wants_it(node):
     assert (entry["event_name"], entry["topic"], entry["log_level"]) == ("save", "chatty:1", "info")
     assert entry["params"] == {"a": 1, "user": {"auth_token": "[FILTERED]"}}
     assert entry["microseconds"] >= 0
+
+
+async def test_joins_that_are_not_served_are_logged(node):
+    """C22: WS-26, 1.7, 1.10."""
+
+    class Small(Socket):
+        max_channels = 1
+
+    long = "nowhere" * 1000
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Small}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            await say(client, "nowhere", "phx_join", {})
+            await say(client, long, "phx_join", {})
+            join_ref = await client.join("room:1")
+            await say(client, "room:2", "phx_join", {})
+            await client.push("again", "room:1", "phx_join", {})
+            assert [(await client.expect())[3] for _ in range(2)] == ["phx_reply", "phx_close"]
+            await say(client, "nowhere", "event", {})  # no join, no news
+    told = named(logs, "unmatched topic", "too many channels joined", "duplicate join")
+    assert join_ref
+    assert [(entry["log_level"], entry["event"], entry["topic"]) for entry in told] == [
+        ("warning", "unmatched topic", "nowhere"),
+        ("warning", "unmatched topic", long[:200]),
+        ("error", "too many channels joined", "room:2"),
+        ("debug", "duplicate join", "room:1"),
+    ]
+    assert {entry["socket"] for entry in told} == {"Small"}
+
+
+async def test_a_client_that_goes_during_its_join_is_no_error(node):
+    """C15: here it is gone before the channel's process is there."""
+    joins = b"".join(message(None, str(n), f"room:{n}", "phx_join", {}) for n in range(5))
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Socket}, port=0)
+        async with running(endpoint), attacking(endpoint) as client:
+            await client.send(joins + masked(b"\x03\xe8", first=0x88))  # 1000 in the same read
+            await client.read_to_the_end()
+            await trio.testing.wait_all_tasks_blocked()
+            assert [process for process in node.processes if process.label == "Room"] == []
+    assert named(logs, "disconnected")
+    assert [entry for entry in logs if entry["log_level"] in ("warning", "error")] == []
+
+
+@pytest.fixture
+def at_level():
+    """Configure what structlog writes, for one test."""
+    before = structlog.get_config()
+    yield lambda level: structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level)
+    )
+    structlog.configure(**before)
+
+
+class Unspecified(Room):
+    """As `Room`, with the default levels."""
+
+
+@pytest.mark.parametrize(("level", "lines"), [(logging.DEBUG, 1), (logging.INFO, 0)])
+async def test_pushes_are_logged_for_debugging_and_cost_nothing_where_nobody_debugs(
+    node, at_level, level, lines
+):
+    """C23, as in Phoenix. Where the level is off nothing is measured and nothing filtered."""
+    filtered: list[Any] = []
+
+    class Filter:
+        def __call__(self, parameters: Any) -> Any:
+            filtered.append(parameters)
+            return parameters
+
+    at_level(level)
+    socket = type("S", (Socket,), {"channels": {"*": Unspecified}, "log_filter": Filter()})
+    push = ("a", "save", {"secret": 1})
+    logs = await logged(("a", "phx_join", {}), push, socket=socket)
+    assert [entry["log_level"] for entry in named(logs, "handled")] == ["debug"] * lines
+    assert filtered.count({"secret": 1}) == lines
 
 
 async def test_topics_that_begin_with_phoenix_are_not_logged(node):

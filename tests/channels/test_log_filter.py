@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from channels import Binary, ParameterFilter
-from channels.log_filter import plain_traceback
+from channels.log_filter import is_enabled, plain_traceback
 
 discard = ParameterFilter()
 
@@ -98,6 +100,56 @@ def test_a_traceback_for_the_log_shows_no_values_of_variables_and_is_bounded():
     assert text.endswith("RuntimeError: on purpose")
     assert "raises(password, depth - 1)" in text
     assert len(plain_traceback(RuntimeError("x" * 1_000_000))) < 10_000
+
+
+class OldFilter:
+    """As structlog before 25.1: no way to ask, but a method that does nothing."""
+
+    def bind(self) -> OldFilter:
+        return self
+
+    def _nop(self, event: str, **facts: Any) -> None: ...
+
+    def info(self, event: str, **facts: Any) -> None: ...
+
+    debug = _nop
+
+
+@pytest.mark.parametrize(
+    ("options", "debug"),
+    [
+        ({}, True),
+        ({"wrapper_class": structlog.make_filtering_bound_logger(logging.DEBUG)}, True),
+        ({"wrapper_class": structlog.make_filtering_bound_logger(logging.INFO)}, False),
+        ({"wrapper_class": structlog.BoundLogger}, True),
+        ({"wrapper_class": structlog.stdlib.BoundLogger}, True),  # over a logger without levels
+        (
+            {
+                "wrapper_class": structlog.stdlib.BoundLogger,
+                "logger_factory": structlog.stdlib.LoggerFactory(),
+            },
+            False,  # the standard library's root logger begins at WARNING
+        ),
+        (
+            {
+                "wrapper_class": structlog.BoundLogger,
+                "logger_factory": structlog.stdlib.LoggerFactory(),
+            },
+            True,  # it cannot be asked
+        ),
+    ],
+)
+def test_whether_a_level_is_written_is_asked_of_any_structlog_logger(options, debug):
+    options = dict(options)
+    factory = options.pop("logger_factory", structlog.PrintLoggerFactory())
+    log = structlog.wrap_logger(factory("name"), **options)
+    assert is_enabled(log, "debug") is debug
+    assert is_enabled(log, "error")
+
+
+def test_a_level_of_an_old_structlog_that_does_nothing_is_not_written():
+    assert not is_enabled(OldFilter(), "debug")
+    assert is_enabled(OldFilter(), "info")
 
 
 def test_what_it_is_given_stays_as_it_was():

@@ -10,6 +10,7 @@ from channels.multiplexer import (
     Join,
     Leave,
     Multiplexer,
+    Notice,
     Send,
     SendReply,
     StopChannel,
@@ -51,6 +52,13 @@ def unmatched(ref, topic=LOBBY):
     return SendReply(None, ref, topic, "error", {"reason": "unmatched topic"})
 
 
+def unmatched_join(ref, topic):
+    return unmatched(ref, topic), Notice("unmatched topic", topic)
+
+
+DUPLICATE = Notice("duplicate join", LOBBY)
+
+
 def close(join_ref, topic=LOBBY):
     return Send(Message(join_ref, join_ref, topic, "phx_close", {}))
 
@@ -79,7 +87,7 @@ def test_another_event_on_topic_phoenix_is_unmatched():
 
 def test_nobody_can_join_topic_phoenix_even_if_it_is_routed():
     mux = Multiplexer[str, str](lambda topic: "Any")
-    assert mux.receive(message("1", "1", "phoenix", "phx_join")) == (unmatched("1", "phoenix"),)
+    assert mux.receive(message("1", "1", "phoenix", "phx_join")) == unmatched_join("1", "phoenix")
 
 
 def test_a_heartbeat_event_on_a_joined_topic_is_an_ordinary_push():
@@ -106,7 +114,7 @@ def test_a_join_is_answered_with_join_ref_ref_and_response():
 
 def test_a_join_of_a_topic_without_route_is_unmatched_with_a_null_join_ref():
     effects = multiplexer().receive(message("1", "1", "nope", "phx_join"))
-    assert effects == (unmatched("1", "nope"),)
+    assert effects == unmatched_join("1", "nope")
 
 
 def test_a_refused_join_is_answered_with_the_channels_response_and_no_close():
@@ -247,14 +255,15 @@ def test_a_join_beyond_max_channels_is_refused_with_its_join_ref():
     joined(mux, "room:1", ref="1")
     join(mux, "room:2", ref="2")  # a pending join counts
     refusal = SendReply("3", "3", "room:3", "error", {"reason": "too many channels joined"})
-    assert mux.receive(message("3", "3", "room:3", "phx_join")) == (refusal,)
+    notice = Notice("too many channels joined", "room:3")
+    assert mux.receive(message("3", "3", "room:3", "phx_join")) == (refusal, notice)
 
 
 def test_a_hundred_channels_are_allowed_unless_configured():
     mux = multiplexer()
     for number in range(100):
         joined(mux, f"room:{number}", ref=str(number))
-    [refusal] = mux.receive(message("x", "x", "room:100", "phx_join"))
+    [refusal, _] = mux.receive(message("x", "x", "room:100", "phx_join"))
     assert refusal.response == {"reason": "too many channels joined"}
 
 
@@ -269,7 +278,7 @@ def test_zero_or_none_is_no_limit(no_limit):
 def test_a_topic_without_route_is_unmatched_even_when_the_table_is_full():
     mux = multiplexer(max_channels=1)
     joined(mux)
-    assert mux.receive(message("2", "2", "nope", "phx_join")) == (unmatched("2", "nope"),)
+    assert mux.receive(message("2", "2", "nope", "phx_join")) == unmatched_join("2", "nope")
 
 
 def test_an_exit_frees_a_place():
@@ -402,14 +411,14 @@ def test_a_duplicate_join_first_stops_the_old_channel():
     mux = multiplexer()
     joined(mux)
     effects = mux.receive(message("2", "2", LOBBY, "phx_join"))
-    assert effects == (StopChannel("pid", "duplicate_join"),)
+    assert effects == (StopChannel("pid", "duplicate_join"), DUPLICATE)
 
 
 def test_a_join_that_repeats_the_current_join_ref_is_a_duplicate_join_too():
     mux = multiplexer()
     joined(mux)
     effects = mux.receive(message("1", "1", LOBBY, "phx_join"))
-    assert effects == (StopChannel("pid", "duplicate_join"),)
+    assert effects == (StopChannel("pid", "duplicate_join"), DUPLICATE)
 
 
 def test_the_new_channel_is_started_only_when_the_old_one_is_dead():
@@ -461,7 +470,7 @@ def test_a_join_of_a_leaving_topic_is_a_duplicate_join():
     old = joined(mux)
     mux.receive(message("1", "2", LOBBY, "phx_leave"))
     effects = mux.receive(message("3", "3", LOBBY, "phx_join"))
-    assert effects == (StopChannel("pid", "duplicate_join"),)
+    assert effects == (StopChannel("pid", "duplicate_join"),)  # no news to the log
     [new] = mux.exited(old, crashed=False)
     mux.started(new.key, "new pid")
     assert mux.joined(new.key, {}) == (SendReply("3", "3", LOBBY, "ok", {}), close("1"))
@@ -472,7 +481,7 @@ def test_a_client_that_rejoins_before_the_answer_gets_neither_reply_nor_close_of
     old = join(mux)
     mux.started(old, "pid")
     effects = mux.receive(message("2", "2", LOBBY, "phx_join"))
-    assert effects == (StopChannel("pid", "duplicate_join"),)
+    assert effects == (StopChannel("pid", "duplicate_join"), DUPLICATE)
     assert mux.joined(old, {}) == ()
     [new] = mux.exited(old, crashed=False)
     mux.started(new.key, "new pid")
@@ -492,7 +501,7 @@ def test_an_old_attempt_that_refuses_after_it_was_superseded_still_has_to_die_fi
 def test_an_old_attempt_whose_process_is_not_known_yet_is_stopped_when_it_is():
     mux = multiplexer()
     old = join(mux)
-    assert mux.receive(message("2", "2", LOBBY, "phx_join")) == ()
+    assert mux.receive(message("2", "2", LOBBY, "phx_join")) == (DUPLICATE,)
     assert mux.started(old, "pid") == (StopChannel("pid", "duplicate_join"),)
 
 
@@ -512,7 +521,7 @@ def test_a_third_join_takes_the_place_of_one_that_still_waits_and_inherits_its_c
     first = joined(mux)
     mux.receive(message("2", "2", LOBBY, "phx_join"))
     mux.receive(message("2", "3", LOBBY, "x"))
-    assert mux.receive(message("4", "4", LOBBY, "phx_join")) == (unmatched("3"),)
+    assert mux.receive(message("4", "4", LOBBY, "phx_join")) == (unmatched("3"), DUPLICATE)
     [third] = mux.exited(first, crashed=False)
     assert (third.join_ref, third.ref) == ("4", "4")
     mux.started(third.key, "third pid")
@@ -526,7 +535,7 @@ def test_a_third_join_inherits_the_close_from_an_attempt_that_was_begun():
     [second] = mux.exited(first, crashed=False)
     mux.started(second.key, "second pid")
     effects = mux.receive(message("3", "3", LOBBY, "phx_join"))
-    assert effects == (StopChannel("second pid", "duplicate_join"),)
+    assert effects == (StopChannel("second pid", "duplicate_join"), DUPLICATE)
     [third] = mux.exited(second.key, crashed=False)
     mux.started(third.key, "third pid")
     assert mux.joined(third.key, {}) == (SendReply("3", "3", LOBBY, "ok", {}), close("1"))
@@ -626,7 +635,7 @@ def test_an_event_after_a_close_is_unmatched():
 
 
 def test_an_empty_topic_is_a_topic_like_any_other():
-    assert multiplexer().receive(message("1", "1", "", "phx_join")) == (unmatched("1", ""),)
+    assert multiplexer().receive(message("1", "1", "", "phx_join")) == unmatched_join("1", "")
 
 
 def test_whatever_concerns_a_key_that_never_was_or_is_gone_is_ignored():

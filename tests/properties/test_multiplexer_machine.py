@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from channels.messages import Message
-from channels.multiplexer import Forward, Join, Leave, Multiplexer, Send, SendReply, StopChannel
+from channels.multiplexer import (
+    Forward,
+    Join,
+    Leave,
+    Multiplexer,
+    Notice,
+    Send,
+    SendReply,
+    StopChannel,
+)
 
 ROOMS = ("room:a", "room:b", "room:c")
 MAX_CHANNELS = 2
@@ -78,17 +87,20 @@ class Model:
 
     def join(self, old, topic, join_ref, ref):
         if old is None and topic not in ROOMS:
-            return [("reply", None, ref, topic, "error", UNMATCHED)]
+            return [("reply", None, ref, topic, "error", UNMATCHED), ("notice", UNMATCHED)]
         if old is None and sum(self.current(room) is not None for room in ROOMS) == MAX_CHANNELS:
-            return [("reply", join_ref, ref, topic, "error", "too many channels joined")]
+            reason = "too many channels joined"
+            return [("reply", join_ref, ref, topic, "error", reason), ("notice", reason)]
         new = Attempt(topic, join_ref, ref, "queued")
         self.attempts.append(new)
         if old is None:
             return [self.begin(new)]
         new.closes = [old.join_ref] if old.status in ("joined", "leaving") else old.closes
         stop = [("stop", old.pid)] if old.pid and old.status != "queued" else []
+        left = old.status == "leaving" or any(held[0] == "phx_leave" for held in old.held)
+        notice = [] if left else [("notice", "duplicate join")]
         old.status = "over" if old.status == "queued" else "replaced"
-        return stop + self.turn_away(old)
+        return stop + self.turn_away(old) + notice
 
     def begin(self, attempt):
         attempt.status = "joining"
@@ -156,6 +168,8 @@ def plain(effect):
             assert message.ref == message.join_ref
             reason = message.payload.get("reason")
             return ("push", message.join_ref, message.topic, message.event, reason)
+        case Notice(what=what):
+            return ("notice", what)
     pytest.fail(f"unexpected effect {effect!r}")
 
 
