@@ -288,6 +288,9 @@ class Process(Tied):
         A task and its cancel scope cost more than all the rest of a process, in time and in memory,
         and most processes are idle most of the time.
         """
+        if self.mailbox.queue:  # it has sent itself something
+            self.node.start_task(self, main, args, context)
+            return
         self.asleep = (main, args, context, self.deliver)
         self.deliver = self._wake_up
 

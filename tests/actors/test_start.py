@@ -297,6 +297,25 @@ async def test_a_plain_init_may_return_something_to_be_awaited(node, autojump_cl
     assert await pid.call("x") == "go"
 
 
+async def test_what_a_server_sends_itself_in_a_plain_init_is_handled_first(node):
+    class Plain(GenServer):
+        def init(self):
+            self.got = []
+            self.pid.send("first")
+
+        async def handle_info(self, message):
+            self.got.append(message)
+
+        async def handle_call(self, request, sender):
+            return self.got
+
+    pid = await Plain.start()
+    await wait_all_tasks_blocked()
+    assert node.processes[pid].server.got == ["first"]
+    pid.send("second")
+    assert await pid.call("x") == ["first", "second"]
+
+
 async def test_a_starter_of_many_lets_the_others_run_now_and_then(node):
     ran: list[Any] = []
 
