@@ -25,22 +25,26 @@ only while its own consumers want some.
 Who gets which event is the dispatcher's affair (`stage_dispatch`). Events of one subscription come
 in order. A stage is a GenServer with all its callbacks; `emit` sends events from any of them. What
 was on its way to a consumer that dies is lost; with a supervisor over all stages, started producers
-first, `rest_for_one` restarts what stood behind the one that fell (GS5).
+first, `rest_for_one` restarts what stood behind the one that fell.
+
+`handle_demand` and `handle_events` may end the stage or say what is next, as `handle_cast` does: by
+`Stop(reason)` or `NoReply(then)`. Anything else that is no events ends it with `BadReturn` (GS2).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from actors import reports, telemetry
-from actors.exits import is_orderly
+from actors.exceptions import ProcessExit
+from actors.exits import BadReturn, is_orderly
 from actors.gen_server import GenServer
 from actors.kernel import Destination, demonitor, monitor, whereis
 from actors.messages import Down, Promised
 from actors.pid import MonitorRef
-from actors.results import Stop
+from actors.results import NoReply, Stop
 from actors.stage_dispatch import DemandDispatcher, Dispatcher, Selector
 from actors.stage_messages import (
     Ask,
@@ -65,6 +69,17 @@ class _Stage(GenServer):
 
     def _own_message(self, message: Any) -> Awaitable[Any] | None:
         return None
+
+
+Next: TypeAlias = Stop | NoReply | None
+"""What the loop of the server is told, as by `handle_cast`."""
+
+
+def _next(result: Any, callback: str) -> Next:
+    """A result that is no events. Raises `ProcessExit` if it may not be."""
+    if result is None or type(result) is Stop or type(result) is NoReply:
+        return result
+    raise ProcessExit(BadReturn(result, callback))
 
 
 # -- producing -----------------------------------------------------------------------------------
@@ -139,7 +154,7 @@ class _Source(_Stage):
         else:
             self._consumers[subscription.consumer.monitor()] = subscription
 
-    async def _asked_by(self, subscription: Subscription, count: int) -> Stop | None:
+    async def _asked_by(self, subscription: Subscription, count: int) -> Next:
         if self._ref_of(subscription) is None:
             return None  # it has gone meanwhile
         self._dispatch.ask(subscription, count)
@@ -147,7 +162,7 @@ class _Source(_Stage):
             self.emit(())
         return await self._produce()
 
-    async def _leave(self, ref: MonitorRef | None) -> Stop | None:
+    async def _leave(self, ref: MonitorRef | None) -> Next:
         if ref is None:
             return None
         demonitor(ref, flush=True)
@@ -159,7 +174,14 @@ class _Source(_Stage):
     def _ref_of(self, subscription: Subscription) -> MonitorRef | None:
         return next((ref for ref, held in self._consumers.items() if held is subscription), None)
 
-    async def _produce(self) -> Stop | None:
+    def _emit_or_obey(self, result: Any, callback: str) -> Next:
+        """What a callback returned that may give events."""
+        if not isinstance(result, Iterable):
+            return _next(result, callback)
+        self.emit(result)
+        return None
+
+    async def _produce(self) -> Next:
         """Meet the demand, as far as that is possible now; may end the stage."""
         return None
 
@@ -177,8 +199,8 @@ class Producer(_Source):
         self._asked = 0  # of handle_demand, and not emitted so far
         self._forwards = not self.accumulate_demand
 
-    async def handle_demand(self, demand: int) -> Iterable[Any] | None:
-        """Return up to `demand` events (more wait in the buffer).
+    async def handle_demand(self, demand: int) -> Iterable[Any] | Next:
+        """Return up to `demand` events (more wait in the buffer), or what `handle_cast` may return.
 
         Fewer are fine: the demand stays, and `emit` serves it later. It is not asked for again, so
         a producer that has run dry must see to that itself. As it is, it has nothing to say:
@@ -198,14 +220,12 @@ class Producer(_Source):
         self._forwards = True
         self.pid.send(Produce())
 
-    async def _produce(self) -> Stop | None:
+    async def _produce(self) -> Next:
         missing = self.demand - self._asked
-        if missing > 0 and self._forwards:
-            self._asked += missing
-            events = await self.handle_demand(missing)
-            if events is not None:
-                self.emit(events)
-        return None
+        if missing <= 0 or not self._forwards:
+            return None
+        self._asked += missing
+        return self._emit_or_obey(await self.handle_demand(missing), "handle_demand")
 
 
 class IterableProducer(Producer):
@@ -231,11 +251,11 @@ class IterableProducer(Producer):
             return None if self.buffered else Stop()
         return await super().handle_info(message)
 
-    async def _produce(self) -> Stop | None:
-        await super()._produce()
+    async def _produce(self) -> Next:
+        following = await super()._produce()
         if self._exhausted:
             self.pid.send(_Exhausted())
-        return None
+        return following
 
 
 class _Exhausted(Promised):
@@ -289,7 +309,8 @@ class _Sink(_Stage):
     async def handle_events(self, events: Sequence[Any], producer: Destination) -> Any:
         """Handle events of one producer, in order; at most `max_demand - min_demand` at a time.
 
-        A producer-consumer returns the events that come of them. Runs in the stage's process.
+        Returns None, `NoReply(then)` or `Stop(reason)`, as `handle_cast`. A producer-consumer may
+        return the events that come of them. Runs in the stage's process.
         """
         raise self._undefined("handle_events", events)
 
@@ -303,13 +324,17 @@ class _Sink(_Stage):
                 return self._producer_ended(ref, reason)
         return super()._own_message(message)
 
-    async def _handle(self, subscription: Subscription, events: list[Any]) -> Stop | None:
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> Next:
+        following: Next = None
         for batch in _batches(events, subscription):
-            await self.handle_events(batch, subscription.producer)
+            result = await self.handle_events(batch, subscription.producer)
+            following = _next(result, "handle_events") or following
+            if type(following) is Stop:
+                break
             self._handled(subscription, len(batch))
-        return None
+        return following
 
-    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Stop | None:
+    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Next:
         subscription = self._producers.pop(ref)
         self._outstanding.pop(subscription, None)
         if subscription.cancel is Cancel.PERMANENT:
@@ -358,20 +383,24 @@ class ProducerConsumer(_Sink, _Source):
     def __init__(self) -> None:
         super().__init__()
         self._inbox: deque[tuple[Subscription, list[Any]]] = deque()
-        self._ending: Stop | None = None  # its producer has ended
+        self._ending: Next = None  # its producer has ended
 
-    async def _handle(self, subscription: Subscription, events: list[Any]) -> Stop | None:
+    async def _handle(self, subscription: Subscription, events: list[Any]) -> Next:
         self._inbox.extend((subscription, batch) for batch in _batches(events, subscription))
         return await self._produce()
 
-    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Stop | None:
+    async def _producer_ended(self, ref: MonitorRef, reason: Any) -> Next:
         stop = await super()._producer_ended(ref, reason)
         self._ending = self._ending or stop
         return await self._produce()
 
-    async def _produce(self) -> Stop | None:
+    async def _produce(self) -> Next:
+        following: Next = None
         while self._inbox and self.demand:
             subscription, batch = self._inbox.popleft()
-            self.emit(await self.handle_events(batch, subscription.producer) or ())
+            result = await self.handle_events(batch, subscription.producer)
+            following = self._emit_or_obey(result, "handle_events") or following
+            if type(following) is Stop:
+                return following
             self._handled(subscription, len(batch))
-        return None if self._inbox or self._buffer else self._ending
+        return following if self._inbox or self._buffer else self._ending or following

@@ -7,7 +7,23 @@ from typing import Any, ClassVar
 import pytest
 import structlog
 
-from actors import KILL, KILLED, NORMAL, GenServer, Node, Pid, cast, is_alive, open_node
+from actors import (
+    KILL,
+    KILLED,
+    NORMAL,
+    BadReturn,
+    Continue,
+    GenServer,
+    MonitorRef,
+    Node,
+    NoReply,
+    Pid,
+    Reply,
+    Stop,
+    cast,
+    is_alive,
+    open_node,
+)
 from actors.stage_dispatch import BroadcastDispatcher, DemandDispatcher, PartitionDispatcher
 from actors.stages import Cancel, Consumer, IterableProducer, Producer, ProducerConsumer
 from actors.telemetry import attach
@@ -380,6 +396,93 @@ async def test_an_iterable_is_read_to_its_end_and_its_consumers_end_behind_it():
         assert await assert_down(consumer) is NORMAL
         assert not producer.is_alive()
         assert seen == list(range(10))
+
+
+# -- results -------------------------------------------------------------------------------------
+
+
+class Says(Consumer):
+    """Returns for each batch what it was started with; writes down everything."""
+
+    async def init(self, log, result, producer):
+        self.log, self.result = log, result
+        self.subscribe(producer, max_demand=2, min_demand=1)
+
+    async def handle_events(self, events, producer):
+        self.log.append(list(events))
+        return self.result
+
+    async def handle_continue(self, token):
+        self.log.append(token)
+
+
+class SaysBetween(ProducerConsumer):
+    """The same for a stage between."""
+
+    init = Says.init
+    handle_events = Says.handle_events
+    handle_continue = Says.handle_continue
+
+
+class SaysFirst(Producer):
+    """Returns for each demand what it was started with."""
+
+    async def init(self, log, result):
+        self.log, self.result = log, result
+
+    async def handle_demand(self, demand):
+        self.log.append(demand)
+        return self.result
+
+    handle_continue = Says.handle_continue
+
+
+async def saying(kind: Any, result: Any) -> tuple[MonitorRef, list[Any]]:
+    """A stage of that kind that will return that, with what it needs around it; and its log."""
+    log: list[Any] = []
+    sources = () if kind is SaysFirst else (await Numbers.start(limit=2),)
+    stage, ref = await kind.start_monitor(log, result, *sources)
+    if kind is not Says:
+        await Collector.start(stage, cancel="temporary")
+    return ref, log
+
+
+each_kind = pytest.mark.parametrize("kind", [Says, SaysBetween, SaysFirst])
+
+
+@each_kind
+async def test_a_stage_stops_when_its_callback_says_so(kind: Any, node: Node):
+    """GS2, G14: by the result, as any server."""
+    ref, log = await saying(kind, Stop("done"))
+    assert await assert_down(ref) == "done"
+    assert len(log) == 1
+
+
+@each_kind
+@pytest.mark.parametrize("junk", [42, Reply("x"), Continue("x")], ids=repr)
+async def test_a_stage_that_returns_what_it_may_not_ends_with_that(junk, kind: Any, node: Node):
+    """GS2, G14."""
+    ref, _ = await saying(kind, junk)
+    callback = "handle_demand" if kind is SaysFirst else "handle_events"
+    assert await assert_down(ref) == BadReturn(junk, callback)
+
+
+@each_kind
+async def test_a_stage_may_say_what_is_next(kind: Any, node: Node):
+    """GS2, G12: of several batches in one message the last word holds."""
+    ref, log = await saying(kind, NoReply(then=Continue("next")))
+    await wait_settled()
+    assert log == ([1000, "next"] if kind is SaysFirst else [[0], [1], "next"])
+    assert is_alive(ref.object)
+
+
+async def test_a_stage_that_stops_asks_for_no_more(node: Node):
+    """GS2."""
+    numbers = await Numbers.start()
+    _, ref = await Says.start_monitor([], Stop("done"), numbers)
+    await assert_down(ref)
+    await wait_settled()
+    assert server(numbers).demands == [2]
 
 
 async def test_rest_for_one_starts_again_what_stood_behind_the_stage_that_fell(node: Node):
