@@ -25,7 +25,7 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from actors import reports
 from actors.calls import NO_CALLS, Call, ExitWaiter, System
 from actors.context import current
-from actors.deadlines import Deadlines
+from actors.deadlines import Deadlines, check_seconds
 from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
 from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
 from actors.mailbox import Mailbox
@@ -479,6 +479,8 @@ class Process(Tied):
         caller = current_process()
         if caller is self:
             raise call_error(CALLING_SELF, server, ("stop", reason))
+        if timeout is not None:
+            check_seconds(timeout)  # so that a refusal leaves no waiter behind
         waiter = self.join(("stop", reason))
         if timeout is not None:
             self.node.deadlines.add(waiter, timeout)
