@@ -36,6 +36,7 @@ from actors.process import Process
 from actors.testing import wait_settled
 from supervisors.child_spec import Restart
 from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
+from supervisors.partition_supervisor import PartitionSupervisorServer
 from supervisors.supervisor_server import SupervisorServer
 
 __all__ = ("FaultInjector", "InvariantError", "Watch", "processes_below", "settle_down")
@@ -192,14 +193,17 @@ def _is_supervisor(process: Process) -> bool:
 def _book(process: Process) -> Iterator[tuple[Hashable, Pid | None, Restart, bool]]:
     """The children of a supervisor: id, pid, restart type, and whether nobody will start it again.
 
-    While one child of a group is being retried, those behind it wait for it.
+    While one child of a group is being retried, those behind it wait for it. Partitions that are
+    not in use may stand still.
     """
     server = process.server
     if isinstance(server, SupervisorServer):
         rows = list(server._children)
         retried = any(child.restarting for child in rows)
-        for child in rows:
-            yield child.id, child.pid, child.spec.restart, child.stopped and not retried
+        needed = server.partitions if isinstance(server, PartitionSupervisorServer) else len(rows)
+        for place, child in enumerate(rows):
+            gone = child.stopped and place < needed and not retried
+            yield child.id, child.pid, child.spec.restart, gone
     elif isinstance(server, DynamicSupervisorServer):
         for pid, spec in list(server._running.items()):
             yield spec.id, pid, spec.restart, False

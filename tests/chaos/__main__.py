@@ -2,6 +2,8 @@
 
     python -m tests.chaos --operations 1000000 --seed 1
 
+CI takes its seed from the commit, and runs a part with one that is always the same.
+
 The run is cut into episodes, each a node of its own with a seed of its own. A failure prints the command that repeats
 just that episode, which does exactly the same again.
 """
@@ -28,7 +30,8 @@ from actors.gen_server import UndefinedCallbackError
 from actors.testing import run_deterministic, wait_settled
 from supervisors.chaos import Watch
 from tests.chaos.operations import OPERATIONS, operate
-from tests.chaos.world import LONGEST, Boom, World, plant
+from tests.chaos.trees import plant
+from tests.chaos.world import LONGEST, Boom, World
 
 __all__ = ("OPERATIONS", "Boom", "Reports", "World", "main", "operate", "report", "run_episode")
 

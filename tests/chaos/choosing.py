@@ -31,7 +31,9 @@ def inhabitant(world: World) -> Process | None:
 def anyone(world: World) -> Pid:
     """Somebody, perhaps dead, perhaps main."""
     if world.monitors and world.chance.random() < 0.05:
-        return world.chance.choice(world.monitors).watched
+        watched = world.chance.choice(world.monitors).watched
+        if watched is not None:
+            return watched
     return world.chance.choice(list(world.node.processes))
 
 

@@ -16,6 +16,7 @@ from actors import (
     SHUTDOWN,
     ActorsError,
     Bounded,
+    EventManager,
     NameTakenError,
     Overflow,
     Pid,
@@ -37,11 +38,19 @@ from actors import (
     trap_exit,
     unlink,
     unregister,
+    whereis,
 )
 from actors.context import current
 from actors.process import Process
 from supervisors import SupervisorsError
+from tests.chaos.applications import start_application, stop_application
 from tests.chaos.choosing import anyone, inhabitant, somebody
+from tests.chaos.events import add_handler, notify, use_handler
+from tests.chaos.groups import join, leave_group, watch_group
+from tests.chaos.inhabitants import obey, obey_trapping
+from tests.chaos.locks import lock
+from tests.chaos.notices import notified_task
+from tests.chaos.partitions import ask_partition, resize
 from tests.chaos.waiting import (
     administer,
     ask,
@@ -63,8 +72,6 @@ from tests.chaos.world import (
     Order,
     Watched,
     World,
-    obey,
-    obey_trapping,
 )
 
 __all__ = ("OPERATIONS", "operate")
@@ -108,10 +115,15 @@ def unlink_(world: World, process: Process) -> None:
     others = [
         pid
         for pid in process.links or ()
-        if pid is not process.parent and not _is_child(pid, process)
+        if pid is not process.parent and not _is_child(pid, process) and not _keeps_handlers(pid)
     ]
     if others:
         unlink(world.chance.choice(others), flush=world.chance.random() < 0.5)
+
+
+def _keeps_handlers(pid: Pid) -> bool:
+    """The link of a supervised handler is how its manager hears of the owner's end (GE3)."""
+    return isinstance(pid.target, Process) and isinstance(pid.target.server, EventManager)
 
 
 def _is_child(pid: Pid, process: Process) -> bool:
@@ -122,6 +134,13 @@ def monitor_(world: World, process: Process) -> None:
     other = somebody(world, process)
     if other is not None:
         world.monitors.append(Watched(monitor(other), process.pid, other))
+
+
+def monitor_by_name(world: World, process: Process) -> None:
+    name = world.chance.choice((*NAMES, REGISTRY.name, "root"))
+    holder = whereis(name)
+    if holder is not process.pid:
+        world.monitors.append(Watched(monitor(name), process.pid, holder))
 
 
 def demonitor_(world: World, process: Process) -> None:
@@ -276,6 +295,19 @@ OPERATIONS: dict[Operation, int] = {  # operation -> weight
     administer: 5,
     terminate_dynamic_child: 2,
     stop_supervisor: 1,
+    monitor_by_name: 4,
+    lock: 4,
+    join: 4,
+    leave_group: 2,
+    watch_group: 2,
+    notified_task: 4,
+    add_handler: 4,
+    notify: 5,
+    use_handler: 3,
+    ask_partition: 4,
+    resize: 2,
+    start_application: 2,
+    stop_application: 1,
 }
 _ALL = tuple(OPERATIONS)
 _WEIGHTS = tuple(OPERATIONS.values())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import trio
 
 from actors import (
@@ -17,17 +14,12 @@ from actors import (
 from actors.process import Process
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, TaskSupervisor
 from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
+from supervisors.partition_supervisor import PartitionSupervisorServer
 from supervisors.supervisor_server import SupervisorServer
 from tests.chaos.choosing import anyone, supervisors
-from tests.chaos.inhabitants import Flow, Taster
-from tests.chaos.world import (
-    Boom,
-    Mind,
-    Order,
-    World,
-    random_supervisor,
-    random_worker,
-)
+from tests.chaos.inhabitants import Flow, Mind, Taster
+from tests.chaos.trees import random_supervisor, random_worker
+from tests.chaos.world import Boom, World, order
 
 # -- requests that wait --------------------------------------------------------------------------
 
@@ -42,7 +34,7 @@ def ask(world: World, process: Process) -> None:
         with trio.move_on_after(hurry if hurry is not None else 1_000):
             await world.ask(f"call {server!r}", lambda: call(server, "question", patience))
 
-    _put(world, process, act)
+    order(world, process, act)
 
 
 def stop_(world: World, process: Process) -> None:
@@ -64,7 +56,7 @@ def start_server(world: World, process: Process) -> None:
     async def act() -> None:
         await world.ask("start", lambda: start(world, timeout=timeout))
 
-    _put(world, process, act)
+    order(world, process, act)
 
 
 def wait_for_tasks(world: World, process: Process) -> None:
@@ -76,7 +68,7 @@ def wait_for_tasks(world: World, process: Process) -> None:
         task = Task.async_link(work)
         await world.ask("task", lambda: task.wait(2.0))
 
-    _put(world, process, act)
+    order(world, process, act)
 
 
 def supervised_task(world: World, process: Process) -> None:
@@ -99,7 +91,7 @@ def supervised_task(world: World, process: Process) -> None:
     async def act() -> None:
         await world.ask("supervised task", wait)
 
-    _put(world, process, act)
+    order(world, process, act)
 
 
 def taste(world: World, process: Process) -> None:
@@ -114,26 +106,23 @@ def taste(world: World, process: Process) -> None:
         spawn(act)
 
 
-def _put(world: World, process: Process, act: Callable[[], Awaitable[Any]]) -> None:
-    if world.chance.random() < 0.5:
-        process.pid.send(Order(act))
-    else:
-        spawn(act)
-
-
 # -- supervisors ---------------------------------------------------------------------------------
 
 
+def _fixed(world: World) -> list[Process]:
+    """The static supervisors. Nobody adds or removes partitions by hand."""
+    found = supervisors(world, SupervisorServer)
+    return [s for s in found if not isinstance(s.server, PartitionSupervisorServer)]
+
+
 def start_child(world: World, process: Process) -> None:
-    fixed, dynamic = (
-        supervisors(world, SupervisorServer),
-        supervisors(world, DynamicSupervisorServer),
-    )
+    fixed, dynamic = _fixed(world), supervisors(world, DynamicSupervisorServer)
     if not fixed + dynamic:
         return
     target = world.chance.choice(fixed + dynamic)
     nested = world.chance.random() < 0.2
-    spec = random_supervisor(world, 1) if nested else random_worker(world)
+    significant = world.chance.random() < 0.1  # refused where nobody ends with such a child
+    spec = random_supervisor(world, 1) if nested else random_worker(world, significant=significant)
     start = DynamicSupervisor.start_child if target in dynamic else Supervisor.start_child
 
     async def act() -> None:
@@ -144,7 +133,7 @@ def start_child(world: World, process: Process) -> None:
 
 def administer(world: World, process: Process) -> None:
     """`terminate_child`, `restart_child` or `delete_child` of a static supervisor."""
-    fixed = [s for s in supervisors(world, SupervisorServer) if len(s.server._children)]
+    fixed = [s for s in _fixed(world) if len(s.server._children)]
     if not fixed:
         return
     target = world.chance.choice(fixed)
@@ -156,6 +145,7 @@ def administer(world: World, process: Process) -> None:
     def excuse() -> None:
         # Those that were to be started behind a child that was being retried stay away with it, as in OTP.
         if verb is Supervisor.terminate_child and target.server is not None:
+            world.touched.add(target.pid)
             world.by_hand.update((target.pid, child.id) for child in target.server._children)
 
     async def act() -> None:

@@ -1,68 +1,67 @@
-"""The world of the chaos run: processes that obey orders, and the book of what they were promised.
+"""The world of the chaos run: the books of what its processes were promised.
 
 Each world is one node with a supervision tree. The book knows every monitor, every request and every stopped
-supervisor, so that `check` can say which promise was broken.
+supervisor, so that `check` can say which promise was broken; what belongs to one service is in a book of its own
+(`locks.py`, `groups.py`, …).
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import trio
 
 from actors import (
     CallError,
-    Crash,
     Down,
-    Exit,
-    GenServer,
+    HandlerError,
     Keys,
     MailboxFullError,
     MonitorRef,
     Node,
+    NoHandlerError,
     NoProcessError,
-    NoReply,
     Pid,
-    ProcessExit,
+    ProcessGroups,
     Registry,
     StartError,
-    receive,
     self_pid,
-    trap_exit,
+    spawn,
 )
+from actors.messages import Promised
 from actors.process import Process
-from supervisors import (
-    BRUTAL_KILL,
-    INFINITY,
-    Backoff,
-    ChildSpec,
-    DynamicSupervisor,
-    Restart,
-    Strategy,
-    Supervisor,
-    SupervisorsError,
-    TaskSupervisor,
-)
+from supervisors import AutoShutdown, SupervisorsError
 from supervisors.chaos import Watch, settle_down
-from tests.chaos.inhabitants import Flow, Moody
+from supervisors.supervisor_server import SupervisorServer
+
+B = TypeVar("B")
 
 LONGEST = 600.0  # seconds on a clock that jumps: longer than anything here may take
 NAMES = tuple(f"name{n}" for n in range(6))
 KEYS = tuple(f"key{n}" for n in range(6))
 REGISTRY = Registry("keys")
 TOPICS = Registry("topics", keys=Keys.DUPLICATE)
+GROUPS = ProcessGroups("groups")
 
 
 class Boom(Exception):
     """The only exception that code raises here on purpose."""
 
 
-EXPECTED = (CallError, MailboxFullError, StartError, SupervisorsError, Boom)
+EXPECTED = (
+    CallError,
+    HandlerError,
+    MailboxFullError,
+    NoHandlerError,
+    StartError,
+    SupervisorsError,
+    Boom,
+)
 """What an operation may be refused with."""
 
 
@@ -81,7 +80,7 @@ class Watched:
 
     ref: MonitorRef
     watcher: Pid
-    watched: Pid
+    watched: Pid | None  # None: a name that nobody had
     removed: bool = False  # in time: no DOWN may come
     flushed: bool = False  # too late, and the DOWN was taken out of the mailbox
 
@@ -103,20 +102,35 @@ class World:
         factory=dict
     )  # supervisors that were told to stop, and did
     by_hand: set[tuple[Pid, Any]] = attrs.field(factory=set)  # children that somebody terminated
+    touched: set[Pid] = attrs.field(factory=set)  # supervisors of which somebody ever did
+    books: dict[type[Any], Any] = attrs.field(factory=dict)
     broken: list[str] = attrs.field(factory=list)
     trail: deque[tuple[str, Pid]] = attrs.field(factory=lambda: deque(maxlen=30))
     serial: int = 0
 
     # -- what processes tell the book ------------------------------------------------------------
 
+    def book(self, kind: type[B]) -> B:
+        """The book of one service."""
+        if kind not in self.books:
+            self.books[kind] = kind()
+        found: B = self.books[kind]
+        return found
+
     def took(self, message: Any) -> None:
         """A process was handed a message."""
         if isinstance(message, Down):
             self._took_down(message)
+        elif isinstance(message, Promised):
+            for book in self.books.values():
+                if hasattr(book, "took"):
+                    book.took(message)
 
     def _took_down(self, down: Down) -> None:
         self.downs[down.ref] += 1
-        pid = down.object
+        pid = down.ref.pid
+        if pid is None:  # nobody had the name
+            return
         if isinstance(pid.target, Process):
             self.broken.append(f"{pid!r} is there although its DOWN was seen")
         if any(holder is pid for holder in self.node.names.values()):
@@ -125,6 +139,9 @@ class World:
             with suppress(NoProcessError):  # the registry itself is away
                 if registry.keys(pid):
                     self.broken.append(f"{pid!r} is registered although its DOWN was seen")
+        with suppress(NoProcessError):
+            if any(pid in GROUPS.members(group) for group in GROUPS.groups()):
+                self.broken.append(f"{pid!r} is in a group although its DOWN was seen")
 
     def begins(self) -> None:
         """A server starts, in its `init`."""
@@ -158,6 +175,9 @@ class World:
         awake = sum(process.asleep is None for process in self.node.processes.values())
         if tasks != awake:  # main has no task of its own, the deadlines have one
             self.broken.append(f"{tasks} tasks for {awake} processes that are awake")
+        for book in self.books.values():
+            self.broken.extend(book.check(self))
+        self.broken.extend(self._overdue())
         broken, self.broken = self.broken, []
         assert not broken, "\n".join(broken)
         for supervisor in {pid for pid, _ in self.by_hand}:  # see operations.administer
@@ -167,12 +187,29 @@ class World:
             (pid, id) for pid, id in self.by_hand if _is_busy(pid) or id in _standing_still(pid)
         }
 
+    def _overdue(self) -> Iterator[str]:
+        """Supervisors that should have ended with their significant children (S32)."""
+        for process in self.node.processes.values():
+            server = process.server
+            if not isinstance(server, SupervisorServer) or not process.at_rest or not process.alive:
+                continue
+            if process.pid in self.touched or any(child.restarting for child in server._children):
+                continue
+            ended = [child.stopped for child in server._children if child.spec.significant]
+            mode = server._flags.auto_shutdown
+            if (mode is AutoShutdown.ANY_SIGNIFICANT and any(ended)) or (
+                mode is AutoShutdown.ALL_SIGNIFICANT and ended and all(ended)
+            ):
+                yield f"{process.pid!r} outlives its significant children"
+
     def _is_open(self, entry: Watched) -> bool:
         """Can anything still come of this monitor? Notes what should have come, or should not."""
         watcher = entry.watcher.target
         if not isinstance(watcher, Process):
             return False
-        came, lives = self.downs[entry.ref], isinstance(entry.watched.target, Process)
+        watched = entry.watched
+        lives = watched is not None and isinstance(watched.target, Process)
+        came = self.downs[entry.ref]
         if not (watcher.at_rest and watcher.alive):
             return True  # it is busy; look again later
         if lives and not entry.removed:
@@ -211,137 +248,9 @@ def _standing_still(supervisor: Pid) -> set[Any]:
     return {child.id for child in children if child.stopped}
 
 
-# -- who lives there -----------------------------------------------------------------------------
-
-
-async def obey(world: World) -> None:
-    """A plain process: takes messages, does what it is told."""
-    try:
-        while True:
-            message = await receive()
-            world.took(message)
-            if isinstance(message, Order):
-                await message.act()
-    finally:
-        if world.chance.random() < 0.1:
-            with trio.CancelScope(shield=True):  # it unwinds slowly, within the grace of a kill
-                await trio.sleep(0.3)
-
-
-async def obey_trapping(world: World) -> None:
-    """As `obey`; exit signals are messages to it, and an exit by its parent it respects."""
-    trap_exit()
-    parent = world.node.processes[self_pid()].parent
-    while True:
-        message = await receive()
-        world.took(message)
-        if isinstance(message, Exit) and message.pid is parent:
-            raise ProcessExit(message.reason)
-        if isinstance(message, Order):
-            await message.act()
-
-
-class Mind(GenServer):
-    """A server that obeys; how it starts, answers and stops is up to chance."""
-
-    async def init(self, world: World, traps: bool = False) -> None:
-        self.world = world
-        world.begins()
-        self._process.trap_exit = traps
-        throw = world.chance.random()
-        if throw < 0.02:
-            raise Boom("no start")
-        if throw < 0.04:
-            raise ProcessExit("no start")
-        if throw < 0.1:
-            await trio.sleep(throw * 20)
-
-    async def handle_call(self, request: Any, sender: Any) -> Any:
-        throw = self.world.chance.random()
-        if throw < 0.05:
-            raise Boom("no answer")
-        if throw < 0.1:
-            await trio.sleep(throw * 60)
-        return NoReply() if 0.1 < throw < 0.2 else request
-
-    async def handle_cast(self, message: Any) -> None:
-        self.world.took(message)
-
-    async def handle_info(self, message: Any) -> None:
-        self.world.took(message)
-        if isinstance(message, Order):
-            await message.act()
-
-    async def terminate(self, reason: Any) -> None:
-        throw = self.world.chance.random()
-        if throw < 0.05:
-            raise Boom("no goodbye")
-        if throw < 0.15:
-            await trio.sleep(throw * 60)  # longer than some may take
-
-
-# -- trees ---------------------------------------------------------------------------------------
-
-
-def random_worker(world: World) -> ChildSpec:
-    """The specification of a worker of any temper."""
-    chance = world.chance
-    world.serial += 1
-    return ChildSpec(
-        world.serial,
-        chance.choices(
-            (
-                (Mind.start_link, (world, chance.random() < 0.5), {}),
-                (Moody.start_link, (chance,), {}),
-                (Flow.start_link, (chance,), {}),
-            ),
-            (8, 1, 1),
-        )[0],
-        restart=chance.choice(list(Restart)),
-        shutdown=chance.choice((BRUTAL_KILL, 0.5, 5.0)),
-        backoff=chance.choice((None, None, Backoff(base=0.5, cap=8.0))),
-    )
-
-
-def random_supervisor(world: World, depth: int) -> ChildSpec:
-    """The specification of a supervisor with whatever below it."""
-    chance = world.chance
-    world.serial += 1
-    fields = {
-        "restart": chance.choice(list(Restart)),
-        "shutdown": chance.choice((INFINITY, 20.0, BRUTAL_KILL)),
-    }
-    limit = chance.choice((1, 5, 1_000))
-    if chance.random() < 0.3:
-        kind = chance.choice((DynamicSupervisor, DynamicSupervisor, TaskSupervisor))
-        spec = kind.child_spec(max_children=8, max_restarts=limit)
-        return ChildSpec.of(spec, id=world.serial, **fields)
-    id = world.serial
-    children = [
-        random_supervisor(world, depth - 1)
-        if depth and chance.random() < 0.4
-        else random_worker(world)
-        for _ in range(chance.randint(0, 3))
-    ]
-    spec = Supervisor.child_spec(
-        children, strategy=chance.choice(list(Strategy)), max_restarts=limit
-    )
-    return ChildSpec.of(spec, id=id, **fields)
-
-
-async def plant(world: World) -> None:
-    """Start the tree of the world, if it has none that lives. Runs in the main process."""
-    while world.root is None or not world.root.is_alive():
-        registries = [ChildSpec.of(REGISTRY, id="keys"), ChildSpec.of(TOPICS, id="topics")]
-        trees = [random_supervisor(world, 2) for _ in range(3)]
-        try:
-            world.root = await Supervisor.start_link(
-                [*registries, *trees], max_restarts=30, name="root"
-            )
-        except StartError:  # a worker did not start, or the last tree is still ending
-            await world.settle(patience=60.0)
-
-
-def is_injected(reason: Any) -> bool:
-    """Is this how a process may end here? Every other exception is a fault of the runtime."""
-    return not isinstance(reason, Crash) or isinstance(reason.exception, Boom)
+def order(world: World, process: Process, act: Callable[[], Awaitable[Any]]) -> None:
+    """Let it be done in the middle of the work of `process`, or by a client of its own."""
+    if world.chance.random() < 0.5:
+        process.pid.send(Order(act))
+    else:
+        spawn(act)

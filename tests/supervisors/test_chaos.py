@@ -9,7 +9,7 @@ from actors import KILL, GenServer, Node, Pid, self_pid, spawn
 from actors.calls import Call
 from actors.process import Process
 from actors.testing import assert_down, wait_settled
-from supervisors import DynamicSupervisor, Restart, Supervisor
+from supervisors import DynamicSupervisor, PartitionSupervisor, Restart, Supervisor
 from supervisors.chaos import (
     FaultInjector,
     InvariantError,
@@ -128,6 +128,16 @@ async def test_the_watch_sees_a_permanent_child_that_is_not_back(node: Node):
     with pytest.raises(InvariantError, match="has not restarted its permanent child"):
         watch.check()
     watch.check(stopped_by_hand={(app, Idle)})
+
+
+async def test_the_watch_knows_which_partitions_are_in_use(node: Node):
+    await PartitionSupervisor.start_link(child_spec=Idle, name="idle", partitions=2)
+    watch = Watch(node)
+    await PartitionSupervisor.resize("idle", 1)
+    watch.check()
+    await Supervisor.terminate_child("idle", 0)
+    with pytest.raises(InvariantError, match="has not restarted its permanent child 0"):
+        watch.check()
 
 
 async def test_a_transient_child_may_stay_away(node: Node):
