@@ -7,6 +7,7 @@ from typing import Any, cast
 import trio
 
 from actors.bounded import Bounded
+from actors.deadlines import check_seconds
 from actors.exceptions import AlreadyStartedError
 from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
@@ -75,6 +76,8 @@ def begin_start(
 
     Does not wait itself. Raises `AlreadyStartedError`, and what the class raises.
     """
+    if timeout is not None:
+        check_seconds(timeout)  # so that a refusal leaves no server behind
     if name is not None:
         holder = whereis(name)
         if holder is not None:

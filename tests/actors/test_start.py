@@ -371,6 +371,26 @@ async def test_a_slow_init_is_killed_and_its_linked_starter_survives(node, autoj
         await receive(timeout=1)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), -1, "soon"], ids=repr)
+@pytest.mark.parametrize("verb", ["start", "start_link", "start_monitor"])
+async def test_a_timeout_that_is_none_is_refused_before_anything_starts(wrong, verb, node):
+    """PL3, G1: an argument error in the starter."""
+
+    class Plain(GenServer):
+        def init(self):
+            pass
+
+    class Waiting(GenServer):
+        async def init(self):
+            await trio.sleep_forever()
+
+    for server in (Plain, Waiting):
+        with pytest.raises((TypeError, ValueError), match="a time limit is"):
+            await getattr(server, verb)(name="name", timeout=wrong)
+    assert node.statistics().processes == 1
+    assert node.statistics().names == 0
+
+
 async def test_an_init_that_is_quick_enough_leaves_no_deadline(node):
     await Starting.start(gives(None), timeout=2)
     assert node.statistics().deadlines == 0
