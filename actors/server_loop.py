@@ -178,15 +178,21 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
             if result is not None:
                 then, stop = _interpret(result, callback)
         reason = stop.reason
-    except (Exception, ProcessExit) as error:
-        reason = reason_of(error)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the server's
         if concerns_trio(error):
             raise
-        reason = reason_of(error)
+        reason = reason_of(_from_the_callback_on(error))
     if timers is not None:
         timers.cancel()
     await _end(process, server, item, reason, stop)
+
+
+def _from_the_callback_on(error: BaseException) -> BaseException:
+    """`error` without our frame, which says nothing to users, takes long to format, and holds the
+    process.
+    """
+    trace = error.__traceback__
+    return error if trace is None or trace.tb_next is None else error.with_traceback(trace.tb_next)
 
 
 def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:

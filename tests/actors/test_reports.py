@@ -199,3 +199,12 @@ def test_long_values_are_cut_and_say_how_long_they_were():
     text = shorten("x" * 10_000)
     assert len(text) < 2_100
     assert text.endswith("(10002 characters)")
+
+
+async def test_the_traceback_of_a_crash_begins_in_the_users_callback(node):
+    """G32: the runtime's own frame says nothing, and would hold the process."""
+    pid, ref = await Fragile.start_monitor()
+    pid.cast(Boom("why"))
+    down = await receive(ref)
+    trace = down.reason.exception.__traceback__
+    assert trace.tb_frame.f_code.co_name == "handle_cast"
