@@ -321,11 +321,14 @@ async def test_an_exit_signal_that_a_child_sends_is_not_its_end(play: Play, kind
 
 
 class Feigning(Brittle):
-    """Says to its supervisor that it ends in order, and crashes."""
+    """Says to its supervisor that it ends in order, and crashes in the same step."""
 
     async def handle_info(self, message: Any) -> Any:
         self._process.parent.exit(NORMAL)
         raise RuntimeError("told to crash")
+
+    async def terminate(self, reason: Any) -> None:
+        """Without a checkpoint, in which the supervisor would see that it lives."""
 
 
 async def test_the_first_exit_of_a_child_that_has_ended_is_taken_for_its_end(play: Play):
