@@ -75,8 +75,10 @@ Destination: TypeAlias = Pid | Name
 
 
 def whereis(destination: Destination) -> Pid | None:
-    """The pid behind a name; None if nobody has it. A pid is itself."""
-    if isinstance(destination, Pid):
+    """The pid behind a name; None if nobody has it. A pid is itself; None is the name of nobody, as
+    Elixir's `nil`.
+    """
+    if isinstance(destination, Pid) or destination is None:
         return destination
     if isinstance(destination, str):
         return current_node().names.get(destination)
@@ -225,7 +227,11 @@ def demonitor(ref: MonitorRef, *, flush: bool = False) -> bool:
 
 
 def register(name: str, pid: Pid) -> None:
-    """Give a process its one name on this node. Raises `NameTakenError`, `NoProcessError`."""
+    """Give a process its one name on this node, a string. Raises `NameTakenError`,
+    `NoProcessError`.
+    """
+    if not isinstance(name, str):  # nothing would find it
+        raise TypeError(f"the name of a process is a string; got {name!r}")
     current_node().register(name, pid)
 
 

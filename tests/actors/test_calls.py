@@ -1,6 +1,7 @@
 """Calls, casts and stops from the side of whoever asks (semantics G21 to G29)."""
 
 import gc
+import math
 import weakref
 from typing import Any
 
@@ -31,16 +32,22 @@ from actors import (
     call,
     cast,
     exit,
+    introspection,
+    is_alive,
+    monitor,
     receive,
+    receive_response,
     register,
     self_pid,
     send,
+    send_request,
     spawn,
     spawn_monitor,
     stop,
     trap_exit,
+    whereis,
 )
-from tests.actors.helpers import Boom, forever
+from tests.actors.helpers import Boom, forever, info_of
 from tests.actors.test_start import DictRegistry
 
 
@@ -239,13 +246,31 @@ async def test_a_server_that_calls_itself_is_told_at_once_by_any_name(node):
         assert await pid.call(address) is CALLING_SELF
 
 
-@pytest.mark.parametrize("timeout", ["soon", object()])
-async def test_a_timeout_that_is_no_number_raises_and_harms_nobody(node, timeout):
+NO_TIMEOUTS = [
+    ("soon", TypeError),
+    (object(), TypeError),
+    ([], TypeError),
+    (-5, ValueError),
+    (-0.1, ValueError),
+    (math.nan, ValueError),
+]
+
+
+@pytest.mark.parametrize(("timeout", "error"), NO_TIMEOUTS, ids=lambda value: type(value).__name__)
+async def test_a_timeout_that_is_none_raises_and_harms_nobody(node, timeout, error):
+    """G22: an argument error in the caller; nothing is asked, nothing left behind."""
     pid = await Echo.start()
-    with pytest.raises(TypeError):
-        await pid.call("x", timeout=timeout)
-    with pytest.raises(TypeError):
-        await pid.stop(timeout=timeout)
+    for asking in (
+        lambda: pid.call("x", timeout=timeout),
+        lambda: call(pid, "x", timeout),
+        lambda: pid.stop(timeout=timeout),
+        lambda: stop(pid, timeout=timeout),
+        lambda: introspection.get_state(pid, timeout=timeout),
+    ):
+        with pytest.raises(error):
+            await asking()
+        assert info_of(pid).pending_calls == 0
+    assert node.statistics().deadlines == 0
     assert await pid.call("alive") == "alive"
     assert await pid.call("handled") == ["alive"]
 
@@ -297,11 +322,36 @@ async def test_cast_reaches_handle_cast_by_pid_and_by_name(node):
 
 
 async def test_cast_never_fails(node):
+    """G25."""
     pid = await Echo.start()
     await pid.stop()
     pid.cast("x")
     cast("nobody", "x")
     cast(Via(DictRegistry(), "nobody"), "x")
+    cast(NOBODY, "x")
+
+
+NOBODY: Any = None
+
+
+async def test_none_is_the_name_of_nobody(node):
+    """G22, G29, P3, M2; Elixir's GenServer takes `nil` so."""
+    for asking in (
+        lambda: call(NOBODY, "x"),
+        lambda: stop(NOBODY),
+        lambda: GenServer.call(NOBODY, "x"),
+        lambda: introspection.get_state(NOBODY),
+        lambda: receive_response(send_request(NOBODY, "x")),
+    ):
+        with pytest.raises(NoProcessError) as caught:
+            await asking()
+        assert caught.value.reason is NOPROC
+    with pytest.raises(NoProcessError):
+        send(NOBODY, "x")
+    assert whereis(NOBODY) is None
+    assert not is_alive(NOBODY)
+    down = await receive(monitor(NOBODY))
+    assert (down.object, down.reason) == (None, NOPROC)
 
 
 # -- stop (G29, PL5) -----------------------------------------------------------------------------

@@ -97,6 +97,16 @@ async def test_a_name_of_the_wrong_kind_says_what_is_legal(node):
         whereis(42)  # type: ignore[arg-type]  # on purpose
 
 
+@pytest.mark.parametrize("wrong", [42, None, ("a", 1), b"name"], ids=repr)
+async def test_a_process_cannot_take_a_name_under_which_nobody_finds_it(wrong, node):
+    """P1: a name is a string."""
+    pid = spawn(forever)
+    with pytest.raises(TypeError, match="the name of a process is a string"):
+        register(wrong, pid)
+    assert node.names == {}
+    register("x", pid)
+
+
 # -- the end -------------------------------------------------------------------------------------
 
 
