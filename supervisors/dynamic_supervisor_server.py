@@ -117,6 +117,9 @@ class DynamicSupervisorServer(GenServer):
             and process.idle
             and mailbox.reader is not None
             and process.debug is None
+            and type(message.request) is tuple  # anybody may ask anything (S9)
+            and len(message.request) == 2
+            and type(message.request[1]) is ChildSpec
             and message.request[0] == "start_child"
         ):
             self._begin_child(message, message.request[1])

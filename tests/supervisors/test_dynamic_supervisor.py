@@ -8,12 +8,14 @@ import weakref
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from actors import (
     KILL,
     NORMAL,
     AlreadyStartedError,
     BadReturn,
+    CallTimeoutError,
     Crash,
     GenServer,
     Ignore,
@@ -362,6 +364,18 @@ async def test_many_temporary_children_are_not_quadratic(play: Play):
     await seconds_for(play, 100)
     small = min([await seconds_for(play, 250) for _ in range(3)])
     assert await seconds_for(play, 2_000) < 24 * small
+
+
+UNKNOWN = [None, 7, "", (), ("start_child",), ("start_child", "a"), ("start_child", 1, 2), {"a": 1}]
+
+
+@pytest.mark.parametrize("request_", UNKNOWN, ids=repr)
+async def test_a_call_that_it_does_not_know_is_dropped(play: Play, supervisor: Pid, request_: Any):
+    """S9: with a report; it harms neither the supervisor nor, but for the wait, the caller."""
+    with capture_logs() as log, pytest.raises(CallTimeoutError):
+        await supervisor.call(request_)
+    assert [entry["event"] for entry in log] == ["unexpected_message"]
+    assert await running(supervisor) == []
 
 
 async def test_unknown_messages_are_dropped(play: Play, supervisor: Pid):
