@@ -90,8 +90,11 @@ class Children:
         return reversed(self._by_id.values())
 
     def by_id(self, id: Hashable) -> Child | None:
-        """The row with this id."""
-        return self._by_id.get(id)
+        """The row with this id. What cannot be an id is nobody's."""
+        try:
+            return self._by_id.get(id)
+        except Exception:  # it has no hash, or whatever else its class raises for it
+            return None
 
     def by_pid(self, pid: Pid) -> Child | None:
         """The row whose process this is."""
@@ -99,7 +102,7 @@ class Children:
 
     def find(self, id_or_pid: Hashable) -> Child | None:
         """The row with this id, or else the one whose process this is."""
-        child = self._by_id.get(id_or_pid)
+        child = self.by_id(id_or_pid)
         if child is None and isinstance(id_or_pid, Pid):
             child = self._by_pid.get(id_or_pid)
         return child

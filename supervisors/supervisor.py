@@ -38,7 +38,7 @@ from actors.results import Ignore
 from supervisors.child_spec import ChildLike, ChildSpec
 from supervisors.children import ChildCount, ChildInfo
 from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
-from supervisors.exceptions import ChildNotFoundError, SimpleOneForOneError
+from supervisors.exceptions import SimpleOneForOneError
 from supervisors.flags import (
     DEFAULT_MAX_RESTARTS,
     DEFAULT_MAX_SECONDS,
@@ -191,14 +191,8 @@ class Supervisor:
 
 
 async def _ask_about(supervisor: Destination, verb: str, id: Hashable) -> Any:
-    """The answer to a request about one child. What cannot be an id names no child, and a dynamic
-    supervisor knows no ids: that is refused here, and the supervisor not disturbed.
-    """
+    """The answer to a request about one child."""
     _refuse_dynamic(supervisor, verb, id)
-    try:
-        hash(id)
-    except TypeError:
-        raise ChildNotFoundError(id) from None
     return answered(await call(supervisor, (verb, id), timeout=None))
 
 

@@ -28,6 +28,13 @@ async def start(*_: Any) -> Any:
     """Never called here."""
 
 
+class Unhashable:
+    """In a way of its own."""
+
+    def __hash__(self) -> int:
+        raise ValueError("no hash")
+
+
 def test_a_child_is_found_by_its_id_and_while_it_runs_by_its_pid():
     children = Children()
     child = children.add(ChildSpec("a", start))
@@ -44,6 +51,15 @@ def test_a_child_is_found_by_its_id_and_while_it_runs_by_its_pid():
     children.set_stopped(child)
     assert children.by_pid(second) is None
     assert child.stopped
+
+
+def test_what_cannot_be_an_id_is_found_nowhere():
+    """S27 to S30."""
+    children = Children()
+    children.add(ChildSpec("a", start))
+    for unhashable in (["a"], Unhashable()):
+        assert children.by_id(unhashable) is None  # type: ignore[arg-type]  # the point
+        assert children.find(unhashable) is None  # type: ignore[arg-type]  # the point
 
 
 def test_ids_must_differ():
