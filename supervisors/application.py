@@ -22,6 +22,9 @@ from actors.pid import Pid
 from supervisors.application_controller import (
     CONTROLLER,
     RunningApplication,
+    Start,
+    StopApplication,
+    Which,
     ask_controller,
     ensure_all_started,
 )
@@ -126,7 +129,7 @@ class Application:
         Returns when `started` has. Raises `ApplicationNotStartedError` if one that it needs does
         not run, `AlreadyStartedError` if it runs itself, `ApplicationStartError(title, reason)`.
         """
-        root: Pid = await ask_controller("start", self, self.start_type)
+        root: Pid = await ask_controller(Start(self, self.start_type))
         return root
 
     async def ensure_all_started(self) -> list[Application]:
@@ -145,14 +148,14 @@ class Application:
         Must not be called from within its own tree, which would wait for itself. Raises
         `ApplicationNotStartedError`.
         """
-        await ask_controller("stop", self)
+        await ask_controller(StopApplication(self))
 
     @staticmethod
     async def which_applications() -> list[RunningApplication]:
         """Those that run on this node, newest first: application, root supervisor, start type."""
         if whereis(CONTROLLER) is None:
             return []
-        running: list[RunningApplication] = await ask_controller("which")
+        running: list[RunningApplication] = await ask_controller(Which())
         return running
 
     # -- for the master --------------------------------------------------------------------------

@@ -22,14 +22,25 @@ from actors.exits import NORMAL, SHUTDOWN, Shutdown
 from actors.gen_server import GenServer
 from actors.messages import Exit
 from actors.pid import Pid
+from actors.reports import emit, fact
 from actors.results import NoReply, Stop
 from supervisors.application_master import AppLike, Ended, NotStarted, Started, run_master
 from supervisors.exceptions import ApplicationNotStartedError, ApplicationStartError
 from supervisors.exits import ApplicationEnded
+from supervisors.reports import Reporter
 from supervisors.start_types import StartType, ends_program, start_order
 from supervisors.supervisor_server import Refusal, answered
 
-__all__ = ("CONTROLLER", "RunningApplication", "ask_controller", "started_controller")
+__all__ = (
+    "CONTROLLER",
+    "RunningApplication",
+    "Start",
+    "StopApplication",
+    "Which",
+    "ask_controller",
+    "ensure_all_started",
+    "started_controller",
+)
 
 CONTROLLER: Final = "application_controller"
 
@@ -56,7 +67,27 @@ class _Entry:
     root: Pid | None = None
 
 
-async def ask_controller(*request: Any) -> Any:
+@attrs.frozen
+class Start:
+    """The request to start an application, which gives its root."""
+
+    application: AppLike
+    start_type: StartType
+
+
+@attrs.frozen
+class StopApplication:
+    """The request to stop an application."""
+
+    application: AppLike
+
+
+@attrs.frozen
+class Which:
+    """The request for those that run."""
+
+
+async def ask_controller(request: Start | StopApplication | Which) -> Any:
     """The answer of the node's controller, which is started if there is none."""
     return answered(await call(await started_controller(), request, timeout=None))
 
@@ -79,15 +110,14 @@ async def ensure_all_started(application: AppLike, start_type: StartType) -> lis
     started: list[Any] = []
     for each in start_order(application, _needs):
         try:
-            await ask_controller(
-                "start", each, start_type if each is application else each.start_type
-            )
+            own = start_type if each is application else each.start_type
+            await ask_controller(Start(each, own))
         except AlreadyStartedError:
             continue
         except StartError:
             for other in reversed(started):
                 with suppress(ApplicationNotStartedError):  # it has ended meanwhile
-                    await ask_controller("stop", other)
+                    await ask_controller(StopApplication(other))
             raise
         started.append(each)
     return started
@@ -104,25 +134,31 @@ class ApplicationController(GenServer):
 
     def __init__(self) -> None:
         self._entries: dict[Pid, _Entry] = {}  # master -> entry, in the order of their start
+        self._report = Reporter(CONTROLLER)
 
     async def init(self) -> None:
         """The program ends with this process, and it with the program."""
         self._process.link(current_node().main.pid)
 
     async def handle_call(self, request: Any, sender: Any) -> Any:
-        """`start`, `stop`, `which`; see `Application`."""
+        """See `Application`."""
         match request:
-            case ("start", application, start_type):
+            case Start(application, start_type):
                 return self._start(application, start_type, sender)
-            case ("stop", application):
+            case StopApplication(application):
                 return await self._stop(application)
-            case ("which",):
+            case Which():
                 return [
                     RunningApplication(entry.application, entry.root, entry.start_type)
                     for entry in reversed(self._entries.values())
                     if entry.root is not None
                 ]
-        return await super().handle_call(request, sender)
+        self._report.unexpected(request)
+        return NoReply()
+
+    async def handle_cast(self, message: Any) -> None:
+        """Nobody casts to it."""
+        self._report.unexpected(message)
 
     async def handle_info(self, message: Any) -> Stop | None:
         """What the masters tell, and their ends."""
@@ -134,7 +170,7 @@ class ApplicationController(GenServer):
             case Ended(master, reason) | Exit(master, reason):
                 return await self._has_ended(master, reason)
             case _:
-                await super().handle_info(message)
+                self._report.unexpected(message)
         return None
 
     async def terminate(self, reason: Any) -> None:
@@ -200,8 +236,8 @@ class ApplicationController(GenServer):
             return None
         del self._entries[master]
         title = entry.application.title
-        tell = _log.info if reason is NORMAL else _log.error
-        tell("application ended", application=title, reason=repr(reason))
+        level = "info" if reason is NORMAL else "error"
+        emit(_log, level, "application ended", application=title, reason=fact(reason))
         if not ends_program(entry.start_type, reason):
             return None
         return Stop(Shutdown(ApplicationEnded(title, reason)))

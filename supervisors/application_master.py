@@ -6,17 +6,19 @@ each application, so that a hook that raises or takes its time is that applicati
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import attrs
 import structlog
 
 from actors import receive, self_pid, trap_exit
-from actors.exceptions import ProcessExit, StartError, StartIgnoredError, reason_of
+from actors.exceptions import StartError, StartIgnoredError, reason_of
 from actors.exits import SHUTDOWN, BadReturn
+from actors.failures import concerns_trio
 from actors.messages import Exit
 from actors.pid import Pid
+from actors.reports import emit
 from actors.results import Ignore
 from supervisors.start_types import StartType
 
@@ -115,25 +117,15 @@ async def _stop(application: AppLike, root: Pid) -> object:
 
 
 async def _call(
-    application: AppLike, hook: Callable[..., Awaitable[None]], *args: Any
+    application: AppLike, hook: Callable[..., Coroutine[Any, Any, None]], *args: Any
 ) -> BaseException | None:
     """Call a hook. What it raises is reported and returned, so that the end goes on (AP3)."""
     try:
         await hook(*args)
-    except (Exception, ProcessExit) as error:
-        return _report(application, hook, error)
-    except BaseExceptionGroup as group:  # out of a nursery of the hook
-        if group.split((Exception, ProcessExit))[1] is not None:
-            raise  # it was cancelled
-        return _report(application, hook, group)
+    except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the hook's
+        if concerns_trio(error):
+            raise
+        told = {"application": application.title, "hook": hook.__name__, "exc_info": error}
+        emit(_log, "error", "application hook failed", **told)
+        return error
     return None
-
-
-def _report(application: AppLike, hook: Any, error: BaseException) -> BaseException:
-    _log.error(
-        "application hook failed",
-        application=application.title,
-        hook=hook.__name__,
-        exc_info=error,
-    )
-    return error

@@ -29,6 +29,7 @@ from actors.exceptions import CallError, StartError
 from actors.exits import KILL, NORMAL, SHUTDOWN, Shutdown
 from actors.messages import Exit
 from actors.pid import Pid
+from actors.reports import emit, fact
 from supervisors.application_controller import ensure_all_started, started_controller
 from supervisors.application_master import AppLike
 from supervisors.exceptions import ApplicationStartError
@@ -71,10 +72,10 @@ async def _wait_for_end(controller: Pid) -> int:
             case Exit(pid, Shutdown(ApplicationEnded(_, reason))) if pid is controller:
                 return EXIT_STOPPED if reason is NORMAL else EXIT_FAILED
             case Exit(pid, reason) if pid is controller:
-                _log.error("application controller ended", reason=repr(reason))
+                emit(_log, "error", "application controller ended", reason=fact(reason))
                 return EXIT_FAILED
             case _Signal(signum):
-                _log.info("stopping", signal=signum.name)
+                emit(_log, "info", "stopping", signal=signum.name)
                 return EXIT_STOPPED
 
 

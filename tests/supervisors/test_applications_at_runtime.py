@@ -14,6 +14,7 @@ from actors import (
     NORMAL,
     SHUTDOWN,
     AlreadyStartedError,
+    CallTimeoutError,
     Crash,
     NodeExitedError,
     Pid,
@@ -226,6 +227,20 @@ async def test_what_strangers_send_to_a_master_is_dropped(play: Play, db: App):
     assert play.entries() == f"start db, {stops('db')}"
 
 
+@pytest.mark.parametrize("junk", [None, "start", ("start", 1, 2), ["stop"]], ids=repr)
+async def test_what_the_controller_does_not_know_is_dropped(play: Play, db: App, junk: Any):
+    """As supervisors do (S9): it must not end all applications."""
+    await db.start()
+    controller = whereis("application_controller")
+    assert controller is not None
+    with capture_logs() as log, pytest.raises(CallTimeoutError):
+        controller.cast(junk)
+        controller.send(junk)
+        await controller.call(junk)
+    assert [entry["event"] for entry in log] == ["unexpected_message"] * 3
+    assert await names() == ["db"]
+
+
 async def test_an_application_that_does_not_run_is_not_stopped(play: Play, db: App):
     """AP3: not_started."""
     with pytest.raises(ApplicationNotStartedError, match=r"not_started.*db"):
@@ -312,7 +327,7 @@ async def test_the_end_of_an_application_is_reported(play: Play, db: App):
         await give_up("db", SHUTDOWN)
         await settle()
     (told,) = [entry for entry in log if entry["event"] == "application ended"]
-    assert (told["application"], told["reason"], told["log_level"]) == ("db", "shutdown", "error")
+    assert (told["application"], told["reason"], told["log_level"]) == ("db", SHUTDOWN, "error")
 
 
 async def test_the_end_of_a_node_stops_its_applications_newest_first():
