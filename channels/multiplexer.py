@@ -272,7 +272,7 @@ class Multiplexer(Generic[H, C]):
             return (entry.push(ERROR, {"reason": "channel_crash"}),)
         return (entry.push(CLOSE, {}),)
 
-    def closed(self, reason: StopReason = "closed") -> tuple[Effect[H, C], ...]:
+    def closed(self, reason: StopReason = "closed") -> tuple[StopChannel[C], ...]:
         """The connection ends: every channel is stopped, and one that starts later too. Nothing is
         sent any more.
         """

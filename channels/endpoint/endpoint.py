@@ -2,6 +2,7 @@
 static files and `/health`.
 
     Endpoint (one_for_one)
+    ├── Places              gives back what the dead held at their addresses (limits)
     ├── PubSub              if nobody else has started it
     ├── channels            DynamicSupervisor: a process for each joined topic of each connection
     ├── connections         DynamicSupervisor: a process for each connection
@@ -23,6 +24,7 @@ from channels.endpoint.config import DEFAULT_ENGINE, DrainOptions, MountOption, 
 from channels.endpoint.drainer import Drainer
 from channels.endpoint.listener import start_listener
 from channels.endpoint.origin import OriginOption
+from channels.endpoint.places import Places
 from channels.endpoint.services import Services
 from channels.endpoint.static import StaticFiles
 from channels.endpoint.tls import TLS, start_reloader
@@ -116,7 +118,8 @@ class Endpoint:
     async def start_link(self) -> Pid:
         """Start it under the calling process. Raises `StartError`, for a port that is taken too."""
         config, services = self._config, self._services
-        children: list[Any] = [] if self.pubsub.started else [self.pubsub]
+        children: list[Any] = [Places.child_spec(services)]
+        children += [] if self.pubsub.started else [self.pubsub]
         children += [
             _supervisor("channels", self._start_channels),
             _supervisor("connections", self._start_connections),

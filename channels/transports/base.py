@@ -10,7 +10,7 @@ whoever sends it; so nothing ever waits here and heartbeats are always answered.
 
 Owner of the multiplexer: this process. Channels are supervised elsewhere and monitored here: a
 channel that crashes costs its client a `phx_error`, and a transport that ends takes its channels
-with it, because they monitor it in turn.
+with it, because they monitor it in turn; one that is too busy to hear of it is killed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class TransportProcess:
         "_refreshing",
         "_socket",
         "_socket_id",
-        "_topics",
+        "_starting",
         "pid",
         "pubsub",
         "push",
@@ -139,16 +139,19 @@ class TransportProcess:
         self._meter = Meter(limits, trio.current_time())
         self._refreshing = False
         self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
-        self._topics = 0  # channels that count at the address
+        self._starting: frozenset[int] = frozenset()  # keys of joins without a process
 
     def close(self, code: int, reason: str) -> None:
         """Begin to end. Once."""
         raise NotImplementedError
 
-    def forget_channels(self) -> None:
-        """The transport has ended: its channels no longer count at its address."""
-        self._address.topics -= self._topics
-        self._topics = 0
+    def end_channels(self) -> None:
+        """The transport has ended. Its channels hear of it by their monitors, behind what waits for
+        them; they count at the address until they are dead.
+        """
+        doomed = [effect.channel for effect in self._multiplexer.closed()]
+        if doomed:
+            self._kill_in_time(doomed)
 
     # -- frames in -------------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class TransportProcess:
         if (reason := self._too_many()) is not None:
             self._carry_out_all(self._multiplexer.refused(join.key, {"reason": reason}))
             return
-        self._topics += 1
+        self._starting |= {join.key}
         assigns = dict(self._socket.assigns)
         request = JoinRequest(self, join.key, join.topic, join.join_ref, join.payload, assigns)
         spec = ChildSpec.of(join.handler.child_spec(request))
@@ -207,7 +210,9 @@ class TransportProcess:
         def answered(outcome: Any) -> None:
             if not isinstance(outcome, Pid):
                 _log.error("channel did not start", topic=join.topic, reason=repr(outcome))
-                self._forget_topic()
+                if join.key in self._starting:  # otherwise there was a process, which holds it
+                    self._starting -= {join.key}
+                    self._address.topics -= 1
                 self._carry_out_all(self._multiplexer.exited(join.key, crashed=True))
 
         start_child_in_place(self.pid, self._channel_supervisor(), spec, answered)
@@ -226,17 +231,12 @@ class TransportProcess:
             return None
         return "too many joins"
 
-    def _forget_topic(self) -> None:
-        if self._topics:  # otherwise the transport has ended, and all are forgotten
-            self._topics -= 1
-            self._address.topics -= 1
-
     def _stop_channel(self, channel: Pid, reason: str) -> None:
         channel.target.receive_exit(self.pid, Shutdown(reason), linked=False)
-        self._process.node.deadlines.call_later(
-            CHANNEL_STOP_TIMEOUT,
-            lambda: channel.target.receive_exit(self.pid, KILL, linked=False),
-        )
+        self._kill_in_time([channel])
+
+    def _kill_in_time(self, channels: list[Pid]) -> None:
+        self._process.node.deadlines.add(_Patience(self.pid, channels), CHANNEL_STOP_TIMEOUT)
 
     def _refresh(self, message: Message) -> None:
         """New credentials: the user's page decides in a task of its own, one at a time."""
@@ -264,6 +264,8 @@ class TransportProcess:
     def started(self, key: int, channel: Pid) -> None:
         """A channel process is there; from now on its end is noticed."""
         self._keys[channel] = key
+        self._starting -= {key}
+        self._gatekeeper.hold_topic(channel, self._address)
         self._process.watch(channel, channel)
         self._carry_out_all(self._multiplexer.started(key, channel))
 
@@ -287,7 +289,6 @@ class TransportProcess:
             case Down(object=channel, reason=reason):
                 key = self._keys.pop(channel, None)
                 if key is not None:
-                    self._forget_topic()
                     crashed = not is_orderly(reason)
                     self._carry_out_all(self._multiplexer.exited(key, crashed=crashed))
             case Broadcast(event="disconnect"):
@@ -302,6 +303,22 @@ class TransportProcess:
 
     def _who(self) -> dict[str, Any]:
         return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}
+
+
+class _Patience:
+    """How long channels may take to stop: an entry of the deadline queue."""
+
+    __slots__ = ("_channels", "_sender", "deadlines")
+
+    def __init__(self, sender: Pid, channels: list[Pid]) -> None:
+        self._sender = sender
+        self._channels = channels
+        self.deadlines: Any = None
+
+    def expire(self) -> None:
+        """Kill those that still live."""
+        for channel in self._channels:
+            channel.target.receive_exit(self._sender, KILL, linked=False)
 
 
 def drop(_data: bytes, _key: object = None) -> None:

@@ -136,8 +136,8 @@ class Connection(TransportProcess):
             end = closed.with_traceback(None)  # which would hold this frame, which holds it
         finally:
             self._stop_timers()
-            self.forget_channels()
             self._log_end(end)
+            self.end_channels()
             outbox = self._detach()
             # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
             await outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own

@@ -1,14 +1,16 @@
 """`Gatekeeper`: who may connect from which address, and what was refused so far.
 
 Pure: time is an argument. Owner: the endpoint, all of whose connections share it; each connection
-holds the `Address` that it came from and counts there what it does.
+holds the `Address` that it came from and counts there what it does. What a process holds there is
+given back by its death (`endpoint.places`), so it counts as long as the process lives, and no
+longer, whatever way it ends.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 import attrs
@@ -92,6 +94,7 @@ class Gatekeeper:
         self._memory = max(map(_seconds_to_fill, rates))
         self._exceeded: Counter[str] = Counter()
         self._connections = self._accepted = 0
+        self._topics: dict[Hashable, Address] = {}  # channel -> where it counts
         self.note: Callable[[str], None] = self._note
         """Count that a limit was hit. Bound once: every connection holds it."""
 
@@ -127,6 +130,22 @@ class Gatekeeper:
         address.connections -= 1
         self._connections -= 1
         self._note_quiet(address, now)
+
+    def hold_topic(self, channel: Hashable, address: Address) -> None:
+        """A place that `Address.take_topic` gave belongs to `channel` now."""
+        self._topics[channel] = address
+
+    def give_topic_back(self, channel: Hashable) -> bool:
+        """It has ended; whether it held a place."""
+        address = self._topics.pop(channel, None)
+        if address is None:
+            return False
+        address.topics -= 1
+        return True
+
+    def holders(self) -> tuple[Hashable, ...]:
+        """Everybody who holds a place."""
+        return tuple(self._topics)
 
     def _note(self, limit: str) -> None:
         self._exceeded[limit] += 1

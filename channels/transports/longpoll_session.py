@@ -149,7 +149,6 @@ class LongPollSession(TransportProcess):
         """End; a long poll has no close code. The next poll is told 410 and begins anew."""
         if self._ended:
             return
-        self._end()
         _log.info(
             "session ended",
             **self._who(),
@@ -157,11 +156,12 @@ class LongPollSession(TransportProcess):
             seconds=round(trio.current_time() - self._since, 3),
             topics=[info.topic for info in self._multiplexer.topics()],
         )
+        self._end()
         self._process.begin_exit(Shutdown(reason))
 
     def _end(self) -> None:
         self._ended = True
-        self.forget_channels()
+        self.end_channels()
         if self._timer is not None:
             self._timer.cancel()
         if self._poll is not None:
