@@ -25,6 +25,7 @@ __all__ = (
     "DONE",
     "Debug",
     "DebugEvent",
+    "DebugOptions",
     "DebugStatistics",
     "Hook",
     "check_hook_id",
@@ -83,6 +84,32 @@ def check_hook_id(id: object) -> None:
         hash(id)
     except TypeError as error:
         raise TypeError(f"the id of a hook must be hashable; got {id!r}") from error
+
+
+def _log_size(_: DebugOptions, _attribute: attrs.Attribute[int | None], size: object) -> None:
+    check_log_size(size)
+
+
+@attrs.frozen
+class DebugOptions:
+    """What to record of a server from its start, its `init` excepted (G1; OTP: `{debug, […]}`).
+
+    - `log`: how many events are kept, for `introspection.get_log` and the crash report; None: none.
+    - `statistics`: count messages and replies.
+    - `trace`: write each event to the log of the program.
+    """
+
+    log: int | None = attrs.field(default=None, validator=_log_size)
+    statistics: bool = False
+    trace: bool = False
+
+    def begin(self, server: Pid, state: Callable[[], Any]) -> Debug | None:
+        """The debugging state of `server`, whose state `state()` gives; None if nothing is on."""
+        debug = Debug(state)
+        debug.log(self.log)
+        debug.count(on=self.statistics)
+        debug.trace = server if self.trace else None
+        return None if debug.idle else debug
 
 
 class Debug:

@@ -29,6 +29,7 @@ from actors.fence import Fence
 from actors.long_schedule import watch_schedule
 from actors.pid import Pid
 from actors.process import Process, current_process
+from actors.snapshot import snapshot
 from actors.telemetry import Handlers
 
 __all__ = ("Node", "NodeStatistics", "current_node", "open_node", "run")
@@ -252,7 +253,10 @@ class Node:
     def report_crash(self, process: Process, reason: Any) -> None:
         """Log the end of a process unless it was orderly, a kill, or has been reported."""
         if not process.silent and not is_orderly(reason) and reason is not KILLED:
-            reports.process_crashed(process.pid, process.ancestors, reason)
+            try:
+                reports.process_crashed(process, reason, snapshot(process))
+            except (KeyboardInterrupt, SystemExit) as error:  # out of the program's log
+                self.interrupt(error)
 
     def report_zombie(self, process: Process) -> None:
         """Log a killed process that does not unwind, with the place where it is stuck."""

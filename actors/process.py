@@ -362,7 +362,7 @@ class Process(Tied):
     def end(self, reason: Any) -> None:
         """The death procedure, once, in OTP's order (P7).
 
-        Names, registries, links, monitors, callers, the starter, the report.
+        The report, names, registries, links, monitors, callers, the starter.
         """
         if self.dead:
             self.node.zombie_unwound(self)
@@ -372,6 +372,7 @@ class Process(Tied):
         reason = self.exit_reason
         self.dead = True
         self.deliver = self._drop
+        self.node.report_crash(self, reason)  # while its links and its mailbox are there
         self._withdraw_deadlines()
         for message in self.mailbox.clear():
             if not isinstance(message, Call):
@@ -387,7 +388,6 @@ class Process(Tied):
             _tell(joiner.resolve, reason)
         if self.start is not None:
             self.start.child_ended(reason)
-        self.node.report_crash(self, reason)
         self.server = self.debug = self.task = self.joiners = None
         self.deliver = _drop_late  # not a method: the dead go without the cycle collector
 

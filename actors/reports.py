@@ -1,9 +1,9 @@
 """What the runtime logs, through structlog: crash reports, zombies, dead letters.
 
-A crash report carries OTP's four facts: who, the last message, the state, the reason. Orderly exits
-are not logged. Reports are made in the step of whoever failed, of a dying process too, so a value
-that cannot be shown and a log that cannot be written must harm nobody (LG1, K4): every value is
-shortened, and `emit` never raises.
+A crash report carries OTP's four facts: who, the last message, the state, the reason; and what
+stood around it (`snapshot`). Orderly exits are not logged. Reports are made in the step of whoever
+failed, of a dying process too, so a value that cannot be shown and a log that cannot be written
+must harm nobody (LG1, K4): every value is shortened, and `emit` never raises.
 """
 
 from __future__ import annotations
@@ -41,25 +41,30 @@ __all__ = (
 
 _log = structlog.get_logger("actors")
 _LIMIT = 2_000  # characters of a state or message in a log line
+_LIMIT_IN_ROW = 200  # characters of each of many
 
 
-def process_crashed(pid: Any, ancestors: Any, reason: Any) -> None:
-    """A process ended for a reason that is not orderly (OTP: proc_lib's crash report)."""
+def process_crashed(process: Any, reason: Any, around: Any) -> None:
+    """A process ended for a reason that is not orderly (OTP: proc_lib's crash report); `around` is
+    its `snapshot`.
+    """
     emit(
         _log,
         "error",
         "process exited",
-        process=shorten(pid),
+        process=shorten(process.pid),
         reason=shorten(reason),
-        ancestors=_lineage(ancestors),
+        ancestors=_lineage(process.ancestors),
         exc_info=_exception(reason),
+        **_surroundings(around),
     )
 
 
 def server_crashed(process: Any, status: dict[str, Any]) -> None:
     """A GenServer ended for a reason that is not orderly; logged after `terminate` ran (G32).
 
-    `status` is what `system.describe` made: state, message, reason, perhaps log and client.
+    `status` is what `system.describe` made: state, message, reason, what is around it, perhaps log
+    and client.
     """
     facts = {field: shorten(status[field]) for field in ("log", "client") if field in status}
     emit(
@@ -73,21 +78,24 @@ def server_crashed(process: Any, status: dict[str, Any]) -> None:
         ancestors=_lineage(process.ancestors),
         exc_info=_exception(status["reason"]),
         **facts,
+        **_surroundings(status["around"]),
     )
 
 
-def task_crashed(pid: Any, job: Any, reason: Any) -> None:
-    """A task failed (T7): who, what it did, for whom, why."""
+def task_crashed(process: Any, job: Any, reason: Any, around: Any) -> None:
+    """A task failed (T7): who, what it did, for whom, why; `around` is its `snapshot`."""
     emit(
         _log,
         "error",
         "Task terminating",
-        process=shorten(pid),
+        process=shorten(process.pid),
         function=shorten(job.function),
         args=shorten(job.args),
         callers=_lineage(job.callers),
         reason=shorten(reason),
+        ancestors=_lineage(process.ancestors),
         exc_info=_exception(reason),
+        **_surroundings(around),
     )
 
 
@@ -199,15 +207,17 @@ def _tell_stderr(event: str, facts: dict[str, Any], error: BaseException) -> Non
 # -- values ----------------------------------------------------------------------------------------
 
 
-def shorten(value: Any) -> str:
-    """`repr`, cut; a `repr` that raises is told, because a report must not be lost."""
+def shorten(value: Any, limit: int = _LIMIT) -> str:
+    """`repr`, cut to `limit` characters; one that raises is told, because a report must not be
+    lost.
+    """
     try:
         text = repr(value)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
         if concerns_trio(error):
             raise
         text = f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
-    return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}… ({len(text)} characters)"
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def fact(value: Any) -> Any:
@@ -220,6 +230,29 @@ def fact(value: Any) -> Any:
         case str() if type(value) is str and len(value) <= _LIMIT:
             return value
     return shorten(value)
+
+
+def _surroundings(around: Any) -> dict[str, Any]:
+    """The facts of a `snapshot`; rows that are empty are left out."""
+    rows = {
+        "messages": [shorten(message, _LIMIT_IN_ROW) for message in around.messages],
+        "links": [shorten(pid) for pid in around.links],
+        "monitors": [shorten(watched) for watched in around.monitors],
+        "monitored_by": [shorten(pid) for pid in around.monitored_by],
+        "neighbours": [_neighbour(neighbour) for neighbour in around.neighbours],
+    }
+    facts = {"message_queue_len": around.message_queue_len, "trap_exit": around.trap_exit}
+    return facts | {name: row for name, row in rows.items() if row}
+
+
+def _neighbour(neighbour: Any) -> dict[str, Any]:
+    return {
+        "process": shorten(neighbour.pid),
+        "name": fact(neighbour.name),
+        "label": fact(neighbour.label),
+        "message_queue_len": neighbour.message_queue_len,
+        "ancestors": _lineage(neighbour.ancestors),
+    }
 
 
 def _lineage(pids: Any) -> list[str]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from actors.calls import Call, System
 from actors.debug import Debug
 from actors.exits import Crash
 from actors.failures import concerns_trio
 from actors.messages import Exit
-from actors.pid import Cast
 from actors.process import Process
 from actors.reports import shorten
-from actors.results import Continue, Stop
+from actors.results import Stop
 from actors.selective import NOTHING
-from actors.server_timers import Fired
+from actors.snapshot import content_of, snapshot
 
 __all__ = ("answer_system", "describe")
 
@@ -127,17 +128,22 @@ def _answer_debug(process: Process, server: Any, request: System) -> None:
 
 
 def describe(process: Process, server: Any, message: Any, reason: Any) -> dict[str, Any]:
-    """What a report shows of a server: state, message, reason, log; and who had called, if anyone.
+    """What a report shows of a server: state, message, reason, log; who had called, if anyone; and
+    what is around it (`snapshot`).
 
-    `format_status` may rewrite the first four, and must not lose the report (G31).
+    `format_status` may rewrite the first four, and must not lose the report (G31). It is also asked
+    about each message that waits, as the only one in a status.
     """
     debug: Debug | None = process.debug
-    status = {"state": None, "message": _content(message), "reason": reason}
+    status = {"state": None, "message": content_of(message), "reason": reason}
     if debug is not None and debug.logged():
         status["log"] = debug.logged()
     status = _format(server, status)
     if isinstance(message, Call):
         status["client"] = message.caller
+    around = snapshot(process)
+    shown = tuple(_format(server, {"message": item})["message"] for item in around.messages)
+    status["around"] = attrs.evolve(around, messages=shown)
     return status
 
 
@@ -163,8 +169,10 @@ def _status(process: Process, server: Any, *, suspended: bool) -> dict[str, Any]
 
 
 def _format(server: Any, status: dict[str, Any]) -> dict[str, Any]:
+    """`status`, with the server's state if that is asked for, as `format_status` shows it."""
     try:
-        status["state"] = server._get_state()
+        if "state" in status:
+            status["state"] = server._get_state()
         formatted: dict[str, Any] = server.format_status(dict(status))
         return status | formatted
     except BaseException as error:  # noqa: ASYNC103  # what concerns Trio passes
@@ -172,15 +180,3 @@ def _format(server: Any, status: dict[str, Any]) -> dict[str, Any]:
             raise
         told = f"format_status raised {shorten(error)}"
     return {field: value if field == "reason" else told for field, value in status.items()}
-
-
-def _content(item: Any) -> Any:
-    """The user's part of an item of the loop."""
-    match item:
-        case Call():
-            return item.request
-        case Cast() | Fired():
-            return item.message
-        case Continue():
-            return item.token
-    return item

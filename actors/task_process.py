@@ -17,6 +17,7 @@ from actors.exits import Crash, is_orderly
 from actors.node import current_node
 from actors.pid import Pid
 from actors.process import Process, current_process
+from actors.snapshot import snapshot
 
 __all__ = ("Job", "callers", "job", "run_job", "spawn_job")
 
@@ -80,6 +81,6 @@ async def run_job(doing: Job) -> Any:
         reason = Crash(error)
     if not is_orderly(reason):
         process = current_process()
-        reports.task_crashed(process.pid, doing, reason)
+        reports.task_crashed(process, doing, reason, snapshot(process))
         process.silent = True
     raise ProcessExit(reason)
