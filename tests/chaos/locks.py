@@ -31,8 +31,8 @@ class Locks:
 
     async def hold(self, key: Any, seconds: float) -> None:
         """Hold the lock of `key`."""
+        lock = (whereis(REGISTRY.name), key)  # it may be another one by the time that it is ours
         async with REGISTRY.lock(key):
-            lock = (whereis(REGISTRY.name), key)
             if lock in self.holders:
                 self.broken.append(f"{self_pid()!r} and {self.holders[lock]!r} hold {key!r}")
             self.holders[lock] = self_pid()
