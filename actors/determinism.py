@@ -4,7 +4,7 @@ Trio shuffles the tasks that are ready, on purpose, with a generator of its own.
 way to seed that generator: Hypothesis gets it through a private hook of Trio's. This room is the
 only place that touches the hook, checks that it is there and says so if it is not. The other source
 of chance in the runtime is the time that a server may hold the loop
-(`server_loop.SECONDS_PER_TURN`), which is real time and is taken away for the length of the run.
+(`turns.SECONDS_PER_TURN`), which is real time and is taken away for the length of the run.
 
 What still differs from run to run: threads, sockets, other OS processes, and the order of sets of
 strings (`PYTHONHASHSEED`).
@@ -22,7 +22,7 @@ import trio
 import trio.testing
 from trio._core import _run as trio_scheduler  # private: see the head of this file
 
-from actors import server_loop
+from actors import turns
 from actors.node import run
 
 __all__ = ("DeterminismError", "run_deterministic", "seeded_scheduling")
@@ -48,15 +48,15 @@ def seeded_scheduling(seed: int) -> Iterator[None]:
             f"Trio {trio.__version__} cannot be seeded: its scheduler has no {_FLAG}, {_GENERATOR}"
         )
     before = (getattr(trio_scheduler, _FLAG), generator.getstate(), random.getstate())
-    turn = server_loop.SECONDS_PER_TURN
+    turn = turns.SECONDS_PER_TURN
     setattr(trio_scheduler, _FLAG, True)
     generator.seed(seed)
     random.seed(seed)
-    vars(server_loop)["SECONDS_PER_TURN"] = math.inf
+    vars(turns)["SECONDS_PER_TURN"] = math.inf
     try:
         yield
     finally:
-        vars(server_loop)["SECONDS_PER_TURN"] = turn
+        vars(turns)["SECONDS_PER_TURN"] = turn
         setattr(trio_scheduler, _FLAG, before[0])
         generator.setstate(before[1])
         random.setstate(before[2])

@@ -199,7 +199,8 @@ class GenServer:
             raise RuntimeError(f"{process.pid!r} is a server already")
         if name is not None and process.name != name:
             raise RuntimeError(f"{process.pid!r} is not registered as {name!r}")
-        await serve(self._bind(process), then)
+        await serve(self._bind(process), then, may_sleep=False)
+        raise AssertionError("a loop that may not sleep does not return")
 
     @classmethod
     def child_spec(

@@ -37,6 +37,7 @@ __all__ = (
     "STEPS_PER_TURN",
     "Process",
     "ProcessNode",
+    "Sleep",
     "Starting",
     "answer_without_loop",
     "concerns_trio",
@@ -103,6 +104,18 @@ class ProcessNode(Protocol):
 
     def interrupt(self, error: BaseException) -> None:
         """`KeyboardInterrupt` or `SystemExit` was raised in a process: end the node."""
+
+
+class Sleep:
+    """What the main function of a process returns that needs no task until something comes for it:
+    what to run then.
+    """
+
+    __slots__ = ("args", "main")
+
+    def __init__(self, main: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        self.main = main
+        self.args = args
 
 
 _Asleep: TypeAlias = tuple[
@@ -251,8 +264,14 @@ class Process(Tied):
         reason: Any = NORMAL
         try:
             if self.exit_reason is None:
+                outcome = None
                 with trio.CancelScope() as self.cancel_scope:
-                    await main(*args)
+                    outcome = await main(*args)
+                if type(outcome) is Sleep and self.exit_reason is None:
+                    context = self.task.context
+                    self.task = self.cancel_scope = None
+                    self.sleep(outcome.main, outcome.args, context if len(context) > 1 else None)
+                    return
             else:  # it was ended before its first step
                 for arg in args:
                     if iscoroutine(arg):
@@ -301,6 +320,12 @@ class Process(Tied):
         for message in messages:
             self.deliver(message)
         self.node.start_task(self, main, args, context)
+
+    def own_timer(self, timer: Cancellable) -> None:
+        """Cancel `timer` when this process ends."""
+        if self.timers is None:
+            self.timers = set()
+        self.timers.add(timer)
 
     def handle_in_place(self, handler: Callable[[Any], None]) -> None:
         """From now on call `handler(message)` in the step of whoever sends, instead of queueing.

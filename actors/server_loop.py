@@ -7,7 +7,6 @@ coroutine would cost its memory once per server, and each helper call its time o
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from time import perf_counter
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import trio
@@ -18,24 +17,14 @@ from actors.exceptions import ProcessExit, reason_of
 from actors.exits import BadReturn, is_orderly
 from actors.messages import Exit
 from actors.pid import Cast
-from actors.process import Process, concerns_trio
-from actors.results import ACTIONS, NO_REPLY, Continue, Ignore, NoReply, Reply, Stop
+from actors.process import Process, Sleep, concerns_trio
+from actors.results import ACTIONS, NO_REPLY, Continue, Hibernate, Ignore, NoReply, Reply, Stop
 from actors.server_init import finish_init
-from actors.server_timers import Fired, ServerTimers, wait_or_hibernate
+from actors.server_timers import Fired, Nap, ServerTimers
 from actors.system import answer_system, describe
+from actors.turns import GLANCE, Turn
 
 __all__ = ("Server", "serve")
-
-MESSAGES_PER_TURN = 256
-"""A server yields to the others after this many messages …"""
-SECONDS_PER_TURN = 0.000_25
-"""… or this long, so that no busy server starves the node. A checkpoint costs as much as a dozen
-casts.
-"""
-GLANCE = 8
-"""Messages between two looks at the clock, which cost a tenth of a cast each, while messages are
-quick. After a slow one it is looked at each time.
-"""
 
 
 class Server(Protocol):
@@ -74,40 +63,41 @@ class Server(Protocol):
 
 
 async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
-    server: Server, then: Any = None, initialising: Awaitable[Any] | None = None
-) -> NoReturn:
+    server: Server,
+    then: Any = None,
+    initialising: Awaitable[Any] | None = None,
+    *,
+    may_sleep: bool = True,
+) -> Sleep:
     """The life of a server, which does `then` first; `initialising` is an `init` that waits.
 
-    Leaves with `ProcessExit(reason)`, or cancelled by an exit signal.
+    Leaves with `ProcessExit(reason)`, or cancelled by an exit signal; or returns, if it `may_sleep`
+    and has hibernated: there is nothing on the stack that it needs, so its task can go.
     """
     process = server._process
     if initialising is not None:
         then = await finish_init(process, initialising)
         initialising = None
     mailbox = process.mailbox
-    nap_after = server.hibernate_after
+    nap = None if server.hibernate_after is None else Nap(process, server.hibernate_after)
+    tired = False  # it has hibernated, and nothing has come since
     parent = process.parent
     timers: ServerTimers | None = None  # most servers never ask for one
     item: Any = None
     stop: Stop | None = None
-    glance = GLANCE  # messages until the next look at the clock
-    left, look_at = MESSAGES_PER_TURN, MESSAGES_PER_TURN - glance
-    looked, turn_ends = 0.0, None  # the turn's time begins with the first look
+    turn: Turn | None = None  # none but the busy take one
+    credit = GLANCE  # messages until the turn is looked at
     try:
         while stop is None:
             if process.exit_reason is not None:  # an exit signal came while a callback ran
                 await trio.lowlevel.checkpoint()
-            left -= 1
-            if left < look_at:
-                now = perf_counter()
-                if turn_ends is None:
-                    turn_ends = now + SECONDS_PER_TURN
-                elif left < 0 or now > turn_ends:
+            credit -= 1
+            if credit < 0:
+                turn = turn or Turn()
+                credit = turn.look()
+                if not credit:
                     await trio.lowlevel.checkpoint()
-                    now = perf_counter()
-                    left, turn_ends = MESSAGES_PER_TURN, now + SECONDS_PER_TURN
-                glance = GLANCE if now - looked < SECONDS_PER_TURN / 4 else 0
-                look_at, looked = left - glance, now
+                    credit = turn.begin()
 
             # What is next: what the last callback asked for, or else the oldest message.
             queue = mailbox.queue
@@ -115,26 +105,34 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 item = queue.popleft()
             else:
                 item = None
-                if then is not None:
+                if type(then) is Hibernate:
+                    server.hibernate()
+                    tired, then = True, None
+                elif then is not None:
                     if timers is None:
                         timers = ServerTimers(process)
-                    item, then = timers.begin(then, server), None
+                    item, then = timers.begin(then), None
                 if item is None:
                     if not mailbox.queue:
-                        if nap_after is None:
-                            process.idle = True
-                            await mailbox.wait()
-                            process.idle = False
-                        else:
-                            await wait_or_hibernate(process, server, nap_after, timers)
-                        left, look_at = MESSAGES_PER_TURN, MESSAGES_PER_TURN - glance
-                        turn_ends = None
+                        if tired and may_sleep and (timers is None or timers.quiet):
+                            if nap is not None:
+                                nap.cancel()
+                            return Sleep(serve, (server,))
+                        if nap is not None and not tired:
+                            nap.begin()
+                        process.idle = True
+                        await mailbox.wait()
+                        process.idle = False
+                        credit = GLANCE if turn is None else turn.begin()
                     if mailbox.queue:
                         item = mailbox.queue.popleft()
                     elif timers is not None:
                         item = timers.idle_expired()
                     if item is None:
+                        if nap is not None and nap.is_due():
+                            then = Hibernate()
                         continue
+                tired = False
             if timers is not None:
                 idle = timers.end_idle()
                 if type(item) is System:
@@ -184,7 +182,9 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
         reason = reason_of(_from_the_callback_on(error))
     if timers is not None:
         timers.cancel()
-    await _end(process, server, item, reason, stop)
+    if nap is not None:
+        nap.cancel()
+    return await _end(process, server, item, reason, stop)
 
 
 def _from_the_callback_on(error: BaseException) -> BaseException:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from trio import current_time
+
 from actors.deadlines import Timer
 from actors.exceptions import ProcessExit
 from actors.exits import BadReturn
 from actors.messages import Promised
 from actors.process import Process
-from actors.results import Continue, Hibernate, IdleTimeout, Timeout
+from actors.results import Continue, IdleTimeout, Timeout
 
-__all__ = ("Fired", "ServerTimers", "wait_or_hibernate")
+__all__ = ("Fired", "Nap", "ServerTimers")
 
 
 class Fired(Promised):
@@ -40,7 +42,7 @@ class ServerTimers:
         """The idle limit that is in force until the next message."""
         self.idle_timer: Timer | None = None
 
-    def begin(self, then: Any, server: Any) -> Any:
+    def begin(self, then: Any) -> Any:
         """Do what the last callback asked for; the item to handle before the mailbox, if any."""
         kind = type(then)
         if kind is Continue:
@@ -49,9 +51,6 @@ class ServerTimers:
             return self._start_timer(then)
         if kind is IdleTimeout:
             return self._start_idle(then)
-        if kind is Hibernate:
-            server.hibernate()
-            return None
         raise ProcessExit(BadReturn(then, "then"))
 
     def is_current(self, fired: Fired) -> bool:
@@ -64,12 +63,14 @@ class ServerTimers:
         return True
 
     @property
-    def idle_is_over(self) -> bool:
-        """Has the idle limit passed, and nobody has taken its message yet?"""
-        return self.idle_timer is not None and not self.idle_timer.active
+    def quiet(self) -> bool:
+        """Is nothing to come?"""
+        return self.timer is None and self.idle_timer is None
 
     def idle_expired(self) -> Fired | None:
-        """The loop was woken and there is nothing to read: that is the idle limit's message."""
+        """The loop was woken and found nothing to read: the idle limit's message, if it was it."""
+        if self.idle_timer is None or self.idle_timer.active:
+            return None
         limit = self.end_idle()
         return None if limit is None else Fired(limit.message)
 
@@ -115,17 +116,49 @@ class ServerTimers:
         return None
 
 
-async def wait_or_hibernate(
-    process: Process, server: Any, seconds: float, timers: ServerTimers | None
-) -> None:
-    """Wait for a message; if none comes for `seconds`, let the server hibernate and wait on."""
-    mailbox = process.mailbox
-    nap = process.node.deadlines.call_later(seconds, mailbox.wake)
-    try:
-        await mailbox.wait()
-    finally:
-        left = nap.cancel()
-    idle_is_over = timers is not None and timers.idle_is_over
-    if left is None and not mailbox.queue and not idle_is_over:
-        server.hibernate()
-        await mailbox.wait()
+class Nap:
+    """How long a server has had nothing to do; due when that is its `hibernate_after`.
+
+    One timer for all its waits: a wait only notes when it began.
+    """
+
+    __slots__ = ("_due", "_process", "_seconds", "_since", "_timer")
+
+    def __init__(self, process: Process, seconds: float) -> None:
+        self._process = process
+        self._seconds = seconds
+        self._since = 0.0
+        self._timer: Timer | None = None
+        self._due = False
+        process.own_timer(self)
+
+    def begin(self) -> None:
+        """The server begins to wait."""
+        self._due = False
+        self._since = current_time()
+        if self._timer is None:
+            self._timer = self._process.node.deadlines.call_at(
+                self._since + self._seconds, self._look
+            )
+
+    def is_due(self) -> bool:
+        """Was this why it was woken? Once."""
+        due, self._due = self._due, False
+        return due
+
+    def cancel(self) -> float | None:
+        """The server waits no more."""
+        timer, self._timer = self._timer, None
+        return None if timer is None else timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        process = self._process
+        if not process.idle:
+            return
+        ends = self._since + self._seconds
+        if current_time() < ends:
+            self._timer = process.node.deadlines.call_at(ends, self._look)
+        else:
+            self._due = True
+            process.mailbox.wake()

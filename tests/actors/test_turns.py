@@ -1,0 +1,64 @@
+"""How long a busy server goes on: decided by value, on a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors import turns
+from actors.turns import GLANCE, MESSAGES_PER_TURN, SECONDS_PER_TURN, Turn
+
+
+class Clock:
+    """Stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(turns, "perf_counter", clock)
+    return clock
+
+
+def handled(turn: Turn, clock: Clock, seconds: float) -> int:
+    """How many messages of so many `seconds` each a server handles before it must yield."""
+    credit, count = GLANCE, 0
+    while credit:
+        clock.now += credit * seconds
+        count += credit
+        credit = turn.look()
+    return count
+
+
+def test_messages_that_take_no_time_are_limited_by_their_number(clock):
+    assert handled(Turn(), clock, 0.0) == MESSAGES_PER_TURN + GLANCE
+
+
+def test_quick_messages_are_limited_by_time_and_the_clock_is_looked_at_after_every_eighth(clock):
+    seconds = SECONDS_PER_TURN / 100
+    assert 100 <= handled(Turn(), clock, seconds) <= 100 + 2 * GLANCE
+
+
+def test_after_a_slow_stretch_the_clock_is_looked_at_after_each_message(clock):
+    turn = Turn()
+    slow = SECONDS_PER_TURN * 2
+    assert handled(turn, clock, slow) <= 2 * GLANCE  # it learns
+    assert turn.begin() == 1
+    credit = turn.look()
+    assert credit == 1
+    clock.now += slow
+    assert turn.look() == 0
+
+
+def test_a_server_that_is_quick_again_is_trusted_again(clock):
+    turn = Turn()
+    handled(turn, clock, SECONDS_PER_TURN * 2)
+    turn.begin()
+    turn.look()
+    clock.now += SECONDS_PER_TURN / 1000
+    assert turn.look() == GLANCE
