@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
@@ -28,12 +29,17 @@ __all__ = (
     "EndpointConfig",
     "MountOption",
     "MountPoint",
+    "PublicUrl",
     "configure",
 )
 
 DEFAULT_ENGINE: Final = "websockets"
 """Measured on the whole path: 1.8 times the pushes answered per server CPU of trio-websocket, and
 13 KiB less for each connection (docs/performance.md)."""
+
+_HOST: Final = re.compile(
+    r"[^/:@?#\[\]]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
+)  # a name, or IPv6
 
 MountOption: TypeAlias = type[UserSocket] | Mount
 
@@ -55,6 +61,26 @@ class DrainOptions:
 
 
 @attrs.frozen
+class PublicUrl:
+    """How browsers reach the endpoint, where a proxy stands in front of it (Phoenix: `url: [...]`).
+
+    None: as the request says. Raises ValueError, in the words of the endpoint's options.
+    """
+
+    host: str | None = None
+    scheme: str | None = None
+    port: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.host is not None and not _HOST.fullmatch(self.host):
+            raise ValueError(f"public_host={self.host!r}; expected a name or an address alone")
+        if self.scheme not in {None, "http", "https"}:
+            raise ValueError(f"public_scheme={self.scheme!r}; expected 'http' or 'https'")
+        if self.port is not None and not 1 <= self.port <= 65_535:
+            raise ValueError(f"public_port={self.port!r}; expected 1 to 65535")
+
+
+@attrs.frozen
 class MountPoint:
     """A mounted socket, with what is worked out once for all of its connections."""
 
@@ -63,6 +89,7 @@ class MountPoint:
     router: TopicRouter[Route]
     check_origin: CheckOrigin
     serializers: Serializers
+    public: PublicUrl
 
     @property
     def socket_class(self) -> type[UserSocket]:
@@ -92,8 +119,8 @@ def configure(
     port: int,
     tls: TLS | ssl.SSLContext | None,
     static: str | os.PathLike[str] | StaticFiles | None,
-    check_origin: OriginOption,
-    public_host: str | None,
+    check_origin: OriginOption | None,
+    public: PublicUrl,
     serializers: Serializers = DEFAULT_SERIALIZERS,
     engine: str,
     limits: Limits,
@@ -108,9 +135,10 @@ def configure(
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}; expected one of {', '.join(ENGINES)}")
     files = static if static is None or isinstance(static, StaticFiles) else StaticFiles(static)
+    if check_origin is None:
+        check_origin = "conn" if public.host is None else True
     points = [
-        _mount(path, option, check_origin, public_host, serializers)
-        for path, option in sockets.items()
+        _mount(path, option, check_origin, public, serializers) for path, option in sockets.items()
     ]
     return EndpointConfig(
         mounts=PathTable((point.path + point.mount.suffix, point) for point in points),
@@ -133,7 +161,7 @@ def _mount(
     path: str,
     option: Any,
     check_origin: OriginOption,
-    public_host: str | None,
+    public: PublicUrl,
     serializers: Serializers,
 ) -> MountPoint:
     mount = option if isinstance(option, Mount) else None
@@ -150,9 +178,10 @@ def _mount(
         mount,
         router_of(socket_class),
         _origin_check(
-            check_origin if mount.check_origin is None else mount.check_origin, public_host
+            check_origin if mount.check_origin is None else mount.check_origin, public.host
         ),
         serializers if mount.serializers is None else mount.serializers,
+        public,
     )
 
 

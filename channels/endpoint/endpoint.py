@@ -16,11 +16,17 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from actors import Pid
 from channels import fastlane
-from channels.endpoint.config import DEFAULT_ENGINE, DrainOptions, MountOption, configure
+from channels.endpoint.config import (
+    DEFAULT_ENGINE,
+    DrainOptions,
+    MountOption,
+    PublicUrl,
+    configure,
+)
 from channels.endpoint.drainer import Drainer
 from channels.endpoint.listener import start_listener
 from channels.endpoint.origin import OriginOption
@@ -49,9 +55,12 @@ class Endpoint:
     - `tls`: the certificate, for https and wss: a `TLS`, or an `ssl.SSLContext`.
     - `pubsub`: where channels subscribe; started by the endpoint unless it already runs.
     - `static`: a folder whose files are served, `index.html` for `/`.
-    - `check_origin`: which web pages may connect (`origin.CheckOrigin`); "conn", the default, wants
-      scheme, host and port of the request itself, True wants the `public_host`, the name by which
-      browsers reach the endpoint.
+    - `check_origin`: which web pages may connect (`origin.CheckOrigin`). True, the default where a
+      `public_host` is given, wants that host; "conn", the default where none is, wants scheme, host
+      and port of the request itself.
+    - `public_host`, `public_scheme`, `public_port`: how browsers reach the endpoint. Behind a proxy
+      that ends TLS give `public_scheme="https"`, and a `public_port` if it is not 443 and the proxy
+      leaves it out of the Host header.
     - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
     - `limits`: what one connection, and what all from one address may do (`transports.limits`).
     - `drainer`: how clients are sent away when the endpoint stops; None: they are not, each
@@ -69,8 +78,10 @@ class Endpoint:
         tls: TLS | ssl.SSLContext | None = None,
         pubsub: PubSub | None = None,
         static: str | os.PathLike[str] | StaticFiles | None = None,
-        check_origin: OriginOption = "conn",
+        check_origin: OriginOption | None = None,
         public_host: str | None = None,
+        public_scheme: Literal["http", "https"] | None = None,
+        public_port: int | None = None,
         serializers: Serializers = DEFAULT_SERIALIZERS,
         engine: str = DEFAULT_ENGINE,
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
@@ -83,7 +94,7 @@ class Endpoint:
             tls=tls,
             static=static,
             check_origin=check_origin,
-            public_host=public_host,
+            public=PublicUrl(public_host, public_scheme, public_port),
             serializers=serializers,
             engine=engine,
             limits=limits,

@@ -26,6 +26,7 @@ import math
 import secrets
 from typing import Any, Final
 
+import attrs
 import msgspec
 import structlog
 import trio
@@ -38,7 +39,7 @@ from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
 from channels.endpoint.mounts import LongPoll
 from channels.endpoint.services import Services
-from channels.endpoint.upgrade import Accepted, identify, own_origin
+from channels.endpoint.upgrade import Accepted, Refused, identify, may_connect
 from channels.exceptions import MalformedFrameError
 from channels.messages import Opcode
 from channels.socket import PeerData
@@ -85,9 +86,7 @@ async def answer_long_poll(
     if found is None:
         return None
     point, variables = found
-    origin = request.header("origin")
-    if not point.check_origin.allows(origin, own_origin(request, secure=secure)):
-        _log.error(point.check_origin.explain(origin or ""), peer=str(peer))
+    if not may_connect(point, request, peer, secure=secure):
         return _status(403)
     match request.method:
         case "OPTIONS":
@@ -270,11 +269,17 @@ def _status(status: int, **rest: Any) -> Response:
     return Response(200, _JSON, msgspec.json.encode({"status": status, **rest}))
 
 
-def _refusal(refusal: object) -> Response:
-    """Whoever is refused hears 403, whatever a WebSocket would hear; a crash is a crash."""
-    if isinstance(refusal, Response) and refusal.status == 500:
+def _refusal(refused: Refused) -> Response:
+    """Whoever is refused hears 403, whatever a WebSocket would hear, and the advice when to come
+    back; a crash is a crash. The reason is told where the mount or the refusal says so.
+    """
+    if refused.status == 500:
         return _not_now(500, "connect crashed")
-    return _status(403)
+    told = msgspec.json.decode(refused.reason) if refused.after_upgrade else {}
+    if refused.retry_after is not None:
+        told["retry_after"] = refused.retry_after
+    answer = _status(403, **told)
+    return attrs.evolve(answer, headers=(*answer.headers, *refused.headers))
 
 
 def _not_now(status: int, reason: str) -> Response:

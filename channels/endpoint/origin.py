@@ -15,6 +15,7 @@ import attrs
 
 __all__ = ("CheckOrigin", "Origin", "OriginOption", "parse_origin")
 
+_MAX_SHOWN: Final = 200  # characters of an origin in the log
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -91,13 +92,21 @@ class CheckOrigin:
             return page == request
         return any(_matches(page, allowed) for allowed in self._allowed)
 
-    def explain(self, origin: str) -> str:
+    def explain(self, origin: str, request: Origin) -> str:
         """Why `origin` is refused and what to do, for the log."""
-        return (
-            f"refused a connection from the origin {origin!r}: {self!r} does not allow it. "
-            f"If it is yours, set the endpoint's host to it, or list it: "
-            f'check_origin=["{parse_origin(origin)}"].'
-        )
+        shown, page = origin[:_MAX_SHOWN], parse_origin(origin)
+        advice = f'list it: check_origin=["{str(page)[:_MAX_SHOWN]}"]'
+        if self._option is True:
+            why = f"the endpoint's public_host is {self._host!r}"
+            advice = f"set public_host to it, or {advice}"
+        elif self._option == "conn":
+            why = f"the request went to {str(request)[:_MAX_SHOWN]}"
+            advice = f"let the proxy pass on its Host header, or {advice}"
+            if page.host == request.host and page.scheme == "https" != request.scheme:
+                advice = f'give the endpoint public_scheme="https" if a proxy ends TLS, or {advice}'
+        else:
+            why = f"check_origin is {self._option!r}"
+        return f"refused a connection from the origin {shown!r}: {why}. If it is yours, {advice}."
 
 
 def _entries(option: object) -> Iterable[str]:

@@ -1,9 +1,9 @@
 """The way from an HTTP request to a running WebSocket, in Phoenix's order (protocol reference 1.1).
 
 Origin, then token and subprotocol, then serializer (`vsn`), then the user's `connect` and `id`, and
-only then whether the request is an upgrade at all. Everything that is refused is refused before the
-upgrade, as an HTTP answer, except where the user's page wants its refusal told by a close code.
-Runs in the connection's process.
+only then whether the request is an upgrade at all. What is refused is refused before the upgrade,
+as an HTTP answer, or behind it by a close code, where the mount or the user's page wants that. Runs
+in the connection's process.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from typing import Any, Final
 import attrs
 import structlog
 
-from channels.endpoint.config import MountPoint
+from channels.close_reason import close_reason
+from channels.endpoint.config import MountPoint, PublicUrl
 from channels.endpoint.http import Headers, Request, Response, text
 from channels.endpoint.origin import Origin
-from channels.exceptions import ConnectRefused
+from channels.exceptions import REFUSED, ConnectRefused
 from channels.log_filter import plain_traceback
 from channels.serializers import Serializer, negotiate
 from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade
 from channels.transports.websocket.handshake import header_tokens
 
-__all__ = ("Accepted", "Refused", "admit", "identify", "own_origin")
+__all__ = ("Accepted", "Refused", "admit", "identify", "may_connect")
 
 _log = structlog.get_logger("channels")
 
@@ -51,11 +52,30 @@ class Accepted:
 
 @attrs.frozen
 class Refused:
-    """Who was refused, to be told by a close frame after the upgrade."""
+    """Who was refused, and what they hear: an HTTP answer, or a close frame after the upgrade.
 
-    code: int
-    reason: str
-    subprotocol: str | None
+    `reason` is the JSON object of the close frame. `subprotocol` is agreed to for the moment that
+    it takes to close, because browsers look at no code where none of theirs is.
+    """
+
+    status: int
+    words: str
+    after_upgrade: bool = False
+    code: int = REFUSED
+    reason: str = ""
+    retry_after: float | None = None
+    subprotocol: str | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The advice when to come back."""
+        if self.retry_after is None:
+            return ()
+        return (("retry-after", str(math.ceil(self.retry_after))),)
+
+    def response(self) -> Response:
+        """The HTTP answer."""
+        return text(self.status, self.words, self.headers)
 
 
 async def admit(
@@ -66,12 +86,14 @@ async def admit(
     *,
     secure: bool,
 ) -> Accepted | Refused | Response:
-    """Decide on a request to a WebSocket's path. A `Response` refuses it before the upgrade."""
+    """Decide on a request to a WebSocket's path. A `Response` refuses it before the upgrade, a
+    `Refused` is told behind it.
+    """
     if request.method != "GET":
         return text(400, "A WebSocket upgrade must be a GET request.")
     decision = await identify(point, request, variables, peer, secure=secure)
-    if isinstance(decision, Response):
-        return decision
+    if isinstance(decision, Refused) and not decision.after_upgrade:
+        return decision.response()
     try:
         check_upgrade(request)
     except BadUpgradeError as error:
@@ -87,29 +109,35 @@ async def identify(
     *,
     secure: bool,
     transport: str = "websocket",
-) -> Accepted | Refused | Response:
-    """All checks but those of the upgrade itself; `Refused` only for transport "websocket"."""
-    origin, own = request.header("origin"), own_origin(request, secure=secure)
-    if not point.check_origin.allows(origin, own):
-        _log.error(point.check_origin.explain(origin or ""), peer=str(peer))
-        return text(403, "This origin may not connect.")
-    try:
-        token, offered = _token(point, request, transport)
-    except ValueError as error:
-        _log.warning("malformed auth token", problem=str(error), peer=str(peer))
-        return text(403, _NOT_LET_IN)
+) -> Accepted | Refused:
+    """All checks but those of the upgrade itself."""
+    of_websocket = transport == "websocket"
+    offered = header_tokens(request.headers, "sec-websocket-protocol") if of_websocket else []
+    later = point.mount.refuse_after_upgrade
     agreeable = point.mount.agreeable
     subprotocol = next((name for name in offered if name in agreeable), None)
-    if offered and agreeable and subprotocol is None:
-        _log.warning("no common subprotocol", offered=offered[:8], spoken=agreeable, peer=str(peer))
-        return text(403, "None of these subprotocols is spoken here.")
+
+    def refuse(words: str, reason: str) -> Refused:
+        agreed = subprotocol or next((n for n in offered if not n.startswith(TOKEN_PREFIX)), None)
+        return Refused(403, words, later, reason=close_reason(reason), subprotocol=agreed)
+
+    if not may_connect(point, request, peer, secure=secure):
+        return refuse("This origin may not connect.", "origin not allowed")
+    try:
+        token, others = _token(point, request, offered, transport)
+    except ValueError as error:
+        _log.warning("malformed auth token", problem=str(error), peer=str(peer))
+        return refuse(_NOT_LET_IN, "malformed auth token")
+    if others and agreeable and subprotocol is None:
+        _log.warning("no common subprotocol", offered=others[:8], spoken=agreeable, peer=str(peer))
+        return refuse("None of these subprotocols is spoken here.", "no common subprotocol")
     info = ConnectInfo(
         peer,
         request.path,
         request.query_string,
         request.headers,
         transport=transport,
-        scheme="https" if secure else "http",
+        scheme=point.public.scheme or ("https" if secure else "http"),
         auth_token=token,
         custom=point.mount.connect_info,
     )
@@ -117,8 +145,19 @@ async def identify(
     serializer = negotiate(vsn, point.serializers) if vsn is None or isinstance(vsn, str) else None
     if serializer is None:
         _log.warning("unsupported vsn", vsn=repr(vsn)[:80], peer=str(peer))
-        return text(403, "This version of the protocol (vsn) is not spoken here.")
-    return await _connect(point, {**request.params, **variables}, info, serializer, subprotocol)
+        return refuse("This version of the protocol (vsn) is not spoken here.", "unsupported vsn")
+    params = {**request.params, **variables}
+    decision = await _connect(point, params, info, serializer, subprotocol)
+    return decision or refuse(_NOT_LET_IN, "refused")
+
+
+def may_connect(point: MountPoint, request: Request, peer: PeerData, *, secure: bool) -> bool:
+    """Whether a page of this origin may connect; logged where it may not."""
+    origin, own = request.header("origin"), own_origin(point.public, request, secure=secure)
+    allowed = point.check_origin.allows(origin, own)
+    if not allowed:
+        _log.error(point.check_origin.explain(origin or "", own), peer=str(peer))
+    return allowed
 
 
 async def _connect(
@@ -127,7 +166,8 @@ async def _connect(
     info: ConnectInfo,
     serializer: Serializer,
     subprotocol: str | None,
-) -> Accepted | Refused | Response:
+) -> Accepted | Refused | None:
+    """Ask the user's page. None: its `id` is none."""
     socket = point.socket_class()
     name = point.socket_class.__name__
     started = perf_counter()
@@ -136,49 +176,49 @@ async def _connect(
         socket_id = socket.id()
     except ConnectRefused as refusal:
         _log_connect("connect refused", socket, info, params, started, reason=repr(refusal.reason))
-        return _refuse(point, info, refusal, subprotocol)
+        return _refuse(point, refusal, subprotocol)
     except Exception as error:
         stack = plain_traceback(error)
         _log.error("connect crashed", socket=name, peer=str(info.peer), stack=stack)
-        return text(500, "The server could not handle this connection.")
+        return Refused(500, "The server could not handle this connection.")
     if socket_id is not None and not isinstance(socket_id, str):
         _log.error("id() must return a str or None", socket=name, got=repr(socket_id)[:80])
-        return text(403, _NOT_LET_IN)
+        return None
     _log_connect(
         "connected", socket, info, params, started, serializer=serializer.name, socket_id=socket_id
     )
     return Accepted(point, socket, socket_id, serializer, info, subprotocol)
 
 
-def _refuse(
-    point: MountPoint, info: ConnectInfo, refusal: ConnectRefused, subprotocol: str | None
-) -> Refused | Response:
+def _refuse(point: MountPoint, refusal: ConnectRefused, subprotocol: str | None) -> Refused:
     later = refusal.after_upgrade
-    if later is None:
-        later = point.mount.refuse_after_upgrade
-    if later and info.transport == "websocket":
-        return Refused(refusal.code, refusal.close_reason, subprotocol)
-    headers: Headers = ()
-    if refusal.retry_after is not None:
-        headers = (("retry-after", str(math.ceil(refusal.retry_after))),)
-    return text(refusal.status, _NOT_LET_IN, headers)
+    return Refused(
+        refusal.status,
+        _NOT_LET_IN,
+        point.mount.refuse_after_upgrade if later is None else later,
+        refusal.code,
+        refusal.close_reason,
+        refusal.retry_after,
+        subprotocol,
+    )
 
 
-def _token(point: MountPoint, request: Request, transport: str) -> tuple[str | None, list[str]]:
+def _token(
+    point: MountPoint, request: Request, offered: list[str], transport: str
+) -> tuple[str | None, list[str]]:
     """The token that a client sent as such, and the subprotocols that it offers beside it.
 
     Raises ValueError for a token that is not base64 of UTF-8.
     """
-    offered = header_tokens(request.headers, "sec-websocket-protocol")
-    if transport != "websocket":
-        return (request.header(TOKEN_HEADER) if point.mount.auth_token else None), []
     if not point.mount.auth_token:
         return None, offered
+    if transport != "websocket":
+        return request.header(TOKEN_HEADER), offered
     encoded = [name for name in offered if name.startswith(TOKEN_PREFIX)]
     if len(encoded) != 1:  # Phoenix extracts nothing then either
         return None, offered
-    offered.remove(encoded[0])
-    return _decode_token(encoded[0].removeprefix(TOKEN_PREFIX)), offered
+    others = [name for name in offered if name != encoded[0]]
+    return _decode_token(encoded[0].removeprefix(TOKEN_PREFIX)), others
 
 
 def _decode_token(encoded: str) -> str:
@@ -211,8 +251,8 @@ def _log_connect(
         )
 
 
-def own_origin(request: Request, *, secure: bool) -> Origin:
-    """Where the request itself went, by its Host header."""
-    scheme = "https" if secure else "http"
+def own_origin(public: PublicUrl, request: Request, *, secure: bool) -> Origin:
+    """Where the request itself went: by its Host header, and by what the endpoint was told."""
+    scheme = public.scheme or ("https" if secure else "http")
     host, port = split_host(request.header("host") or "")
-    return Origin(scheme, host, port or (443 if secure else 80))
+    return Origin(scheme, host, port or public.port or (443 if scheme == "https" else 80))

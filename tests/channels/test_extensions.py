@@ -5,6 +5,7 @@ back, new credentials on a live connection, acknowledged pushes.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from channels import (
     UserSocket,
 )
 from channels.transports import refresh as credentials
+from tests.channels.long_poll import request
 from tests.channels.phoenix import DEADLINE, Client, connected, refusal, running
 
 PATH = "/socket/websocket?vsn=2.0.0"
@@ -127,6 +129,74 @@ async def test_a_mount_may_have_all_refusals_told_by_a_close_code(node):
         async with await trio.open_tcp_stream(host, port) as stream:  # not an upgrade at all
             await stream.send_all(f"GET {PATH} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
             assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+
+
+class Junk(Socket):
+    def id(self) -> Any:
+        return 7
+
+
+TOKEN = "base64url.bearer.phx."
+
+
+@pytest.mark.parametrize("engine", ["websockets", "wsproto", "trio-websocket"])
+@pytest.mark.parametrize(
+    ("path", "options", "reason"),
+    [
+        ("/socket/websocket?vsn=9.0.0", {}, "unsupported vsn"),
+        ("/socket/websocket?vsn[]=2.0.0", {}, "unsupported vsn"),
+        (PATH, {"headers": [(b"origin", b"http://evil.example")]}, "origin not allowed"),
+        (PATH, {"subprotocols": ["mqtt", "soap"]}, "no common subprotocol"),
+        (PATH, {"subprotocols": ["phoenix", f"{TOKEN}!"]}, "malformed auth token"),
+        (PATH, {"subprotocols": [f"{TOKEN}!", "phoenix"]}, "malformed auth token"),
+        ("/junk/websocket?vsn=2.0.0", {}, "refused"),
+    ],
+)
+async def test_all_refusals_of_such_a_mount_are_told_not_only_those_of_connect(
+    node, engine, path, options, reason
+):
+    """A subprotocol is agreed to all the same: browsers give a page no code where none is."""
+    mount = Mount(Socket, refuse_after_upgrade=True, auth_token=True, subprotocols=("own",))
+    sockets = {"/socket": mount, "/junk": Mount(Junk, refuse_after_upgrade=True)}
+    endpoint = Endpoint(sockets, port=0, engine=engine)
+    async with running(endpoint), connected(endpoint, path, **options) as client:
+        offered = options.get("subprotocols", [])
+        agreed = client.websocket.subprotocol
+        assert agreed == next((name for name in offered if TOKEN not in name), None)
+        code, words = await client.expect_close()
+    assert (code, json.loads(words)) == (4003, {"reason": reason})
+
+
+async def test_a_connect_that_crashes_is_http_500_where_refusals_are_told_too(node):
+    class Crashing(Socket):
+        async def connect(self, params: Any, info: Any) -> None:
+            raise RuntimeError("on purpose")
+
+    mount = Mount(Crashing, refuse_after_upgrade=True)
+    async with running(Endpoint({"/socket": mount}, port=0)) as endpoint:
+        assert await refusal(endpoint, PATH) == 500
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (ConnectRefused("secret"), {}),
+        (ConnectRefused("secret", retry_after=2.5), {"retry_after": 2.5}),
+        (ConnectRefused("full", after_upgrade=True), {"reason": "full"}),
+        (
+            ConnectRefused("full", after_upgrade=True, retry_after=30),
+            {"reason": "full", "retry_after": 30},
+        ),
+    ],
+)
+async def test_a_refused_long_poll_is_told_as_much_as_a_websocket(node, given, told):
+    """In the JSON, for a long poll has no close code, and in the header, for libraries."""
+    socket = type("S", (Socket,), {"refusal": given})
+    async with running(Endpoint({"/socket": Mount(socket, longpoll=True)}, port=0)) as endpoint:
+        answer = await request(endpoint, "GET", "/socket/longpoll?vsn=2.0.0")
+    assert (answer.status, answer.json) == (200, {"status": 403, **told})
+    seconds = told.get("retry_after")
+    assert answer.headers.get("retry-after") == (seconds and str(math.ceil(seconds)))
 
 
 async def test_a_refusal_over_http_may_advise_when_to_come_back(node):

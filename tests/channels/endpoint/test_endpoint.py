@@ -23,7 +23,8 @@ from channels import (
 from channels.exceptions import InvalidMountError, InvalidRouteError
 from channels.transports.connection import DISCONNECT
 from supervisors import Supervisor
-from tests.channels.phoenix import connected, refusal, running
+from tests.channels.endpoint.hostile import UPGRADE
+from tests.channels.phoenix import DEADLINE, connected, refusal, running
 
 
 class Room(Channel):
@@ -96,6 +97,61 @@ async def test_check_origin_true_compares_with_the_public_host(node):
         with structlog.testing.capture_logs():
             headers = [(b"origin", str(endpoint.url).encode())]
             assert await refusal(endpoint, "/socket/websocket?vsn=2.0.0", headers) == 403
+
+
+async def status_for(endpoint: Endpoint, origin: str, host: str) -> int:
+    """What a page of `origin` gets, whose browser names `host`; 101 lets it in."""
+    mine, port = endpoint.addresses[0]
+    head = UPGRADE.replace(b"host: x", f"host: {host}\r\norigin: {origin}".encode())
+    async with await trio.open_tcp_stream(mine, port) as stream:
+        await stream.send_all(head)
+        with trio.fail_after(DEADLINE):
+            return int(bytes(await stream.receive_some()).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "origin", "host", "status"),
+    [
+        # The default where a public_host is given is Phoenix's: the page's host must be that one.
+        ({"public_host": "chat.example"}, "https://chat.example", "10.0.0.1:4000", 101),
+        ({"public_host": "chat.example"}, "http://chat.example:81", "chat.example", 101),
+        ({"public_host": "chat.example"}, "http://evil.example", "evil.example", 403),
+        ({"public_host": "a.example", "check_origin": "conn"}, "http://b:81", "b:81", 101),
+        # Where none is, the page must come from where the request goes.
+        ({}, "http://chat.example:4000", "chat.example:4000", 101),
+        ({}, "https://chat.example", "chat.example", 403),
+        # A proxy ends TLS: only the endpoint's options say so.
+        ({"public_scheme": "https"}, "https://chat.example", "chat.example", 101),
+        ({"public_scheme": "https"}, "https://chat.example:8443", "chat.example:8443", 101),
+        ({"public_scheme": "https"}, "http://chat.example", "chat.example", 403),
+        ({"public_scheme": "https"}, "https://chat.example:8443", "chat.example", 403),
+        (
+            {"public_scheme": "https", "public_port": 8443},
+            "https://chat.example:8443",
+            "chat.example",
+            101,
+        ),
+        ({"public_scheme": "https", "public_port": 8443}, "https://c.example", "c.example", 403),
+    ],
+)
+async def test_which_pages_may_connect_unless_told_otherwise(node, options, origin, host, status):
+    async with running(endpoint_with(**options)) as endpoint:
+        with structlog.testing.capture_logs():
+            assert await status_for(endpoint, origin, host) == status
+
+
+async def test_a_socket_learns_by_which_scheme_browsers_reach_the_endpoint(node):
+    seen: list[ConnectInfo] = []
+
+    class Curious(Socket):
+        async def connect(self, params: dict[str, Any], info: ConnectInfo) -> None:
+            await super().connect(params, info)
+            seen.append(info)
+
+    endpoint = Endpoint({"/socket": Curious}, port=0, public_scheme="https")
+    async with running(endpoint):
+        assert await status_for(endpoint, "https://chat.example", "chat.example") == 101
+    assert (seen[0].uri.scheme, seen[0].uri.port) == ("https", 443)
 
 
 async def test_there_is_no_websocket_but_at_the_mounted_path(node):
@@ -287,6 +343,13 @@ def test_what_is_wrong_with_a_configuration_is_said_at_construction(tmp_path):
         (lambda: Endpoint({}, static=tmp_path / "no"), NotADirectoryError, "missing"),
         (lambda: Endpoint({}, port=70_000), ValueError, "65535"),
         (lambda: Endpoint({"/s": Socket}, check_origin=True), ValueError, "public_host"),
+        (
+            lambda: Endpoint({"/s": Socket}, public_scheme="wss"),  # type: ignore[arg-type]  # wrong
+            ValueError,
+            "public_scheme",
+        ),
+        (lambda: Endpoint({"/s": Socket}, public_port=0), ValueError, "public_port"),
+        (lambda: Endpoint({"/s": Socket}, public_host="a:1"), ValueError, "public_host"),
         (lambda: Endpoint({}, engine="other"), ValueError, "trio-websocket"),
     ):
         with pytest.raises(error, match=words):

@@ -102,10 +102,23 @@ def test_an_option_that_is_none_of_the_five_is_refused(option):
         CheckOrigin(option)
 
 
-def test_the_log_line_says_what_to_do():
-    words = CheckOrigin(True, host="a.com").explain("https://b.com")
-    assert "'https://b.com'" in words
-    assert 'check_origin=["https://b.com"]' in words
+@pytest.mark.parametrize(
+    ("option", "origin", "said"),
+    [
+        (True, "https://b.com", ["public_host is 'chat.example.com'", "set public_host"]),
+        ("conn", "http://b.com", ["went to http://chat.example.com:4000", "Host header"]),
+        ("conn", "https://chat.example.com", ['public_scheme="https"', "went to http://"]),
+        (["//a.com"], "https://b.com", ["check_origin is ['//a.com']"]),
+    ],
+)
+def test_the_log_line_says_what_was_compared_and_what_to_do(option, origin, said):
+    words = CheckOrigin(option, host="chat.example.com").explain(origin, HERE)
+    for part in (repr(origin), f'check_origin=["{origin}"]', *said):
+        assert part in words
+
+
+def test_the_log_line_is_short_whatever_was_sent():
+    assert len(CheckOrigin("conn").explain("http://" + "a" * 16_000, HERE)) < 1000
 
 
 def test_the_port_of_an_origin_is_its_schemes_own_unless_written():
