@@ -19,6 +19,7 @@ from actors import (
     ReplyTo,
     StateMachine,
     Task,
+    spawn,
 )
 from supervisors import BRUTAL_KILL, ChildSpec, Supervisor
 
@@ -85,8 +86,21 @@ async def test_a_restarted_agent_begins_with_its_first_value(node):
 
 
 async def test_a_restarted_registry_is_found_under_its_name_and_is_empty(node):
+    async def registered():
+        REGISTRY.register("key")
+        await trio.sleep_forever()
+
     supervisor = await Supervisor.start_link([REGISTRY])
+    pid = spawn(registered)
+    await trio.testing.wait_all_tasks_blocked()
+    assert REGISTRY.count() == 1
+    (await only_child(supervisor)).exit(KILL)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not pid.is_alive()  # as by a link (R2)
     assert REGISTRY.count() == 0
+    REGISTRY.register("key")
+    assert REGISTRY.count() == 1
+    REGISTRY.unregister("key")
     await Supervisor.stop(supervisor)
     with pytest.raises(NoProcessError):
         REGISTRY.count()

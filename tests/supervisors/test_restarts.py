@@ -135,14 +135,16 @@ async def test_the_name_of_a_child_is_free_for_its_successor(play: Play):
 
     specs = [ChildSpec(n, (Worker.start_link, (play, n), {"name": n})) for n in ("x", "y")]
     for strategy in Strategy:
-        supervisor = await Supervisor.start_link(specs, strategy=strategy)
-        before = whereis("x")
-        assert before is not None
-        await end(before, KILL)
-        after = whereis("x")
-        assert after is not None
-        assert after is not before
-        await supervisor.stop()
+        inner = Supervisor.child_spec(specs, strategy=strategy, name="inner")
+        outer = await Supervisor.start_link([inner])
+        for killed in ("x", "inner"):  # the child, and then the supervisor with its children
+            before, victim = whereis("x"), whereis(killed)
+            assert victim is not None
+            await end(victim, KILL)
+            after = whereis("x")
+            assert after is not None
+            assert after is not before
+        await outer.stop()
 
 
 # -- a restart that fails ------------------------------------------------------------------------
