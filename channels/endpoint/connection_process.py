@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 import trio
 
-from actors import NORMAL, Pid
+from actors import NORMAL, Pid, StartIgnoredError
 from actors.node import current_node
 from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
@@ -58,7 +58,8 @@ async def start_connection(
 ) -> Pid:
     """The start function of a connection's process; runs in the connection supervisor.
 
-    The client has entered at `address`, and leaves it when the process ends.
+    The client has entered at `address`, where the process takes over what `stream` holds. Raises
+    `StartIgnoredError` where the listener has given it up.
     """
     process = current_node().spawn(
         _serve,
@@ -67,6 +68,10 @@ async def start_connection(
         parent=current_process(),
         link=True,
     )
+    if not services.gatekeeper.move(stream, process.pid):
+        process.begin_exit(NORMAL)  # before its first step: it takes none
+        raise StartIgnoredError
+    services.unserved[process.pid] = stream
     return process.pid
 
 
@@ -74,15 +79,11 @@ async def _serve(parts: list[Any]) -> None:
     """The frame of this coroutine lives as long as a WebSocket does, and its arguments too; so what
     only the beginning needs comes in a list, and leaves it.
     """
-    services, address = parts[1], parts[3]
-    try:
-        run = await _answer_http(*parts)
-        parts.clear()
-        if run is not None:
-            await run()
-    finally:
-        services.websockets.pop(current_process().pid, None)
-        services.gatekeeper.leave(address, trio.current_time())
+    del parts[1].unserved[current_process().pid]  # from here on it closes its stream itself
+    run = await _answer_http(*parts)
+    parts.clear()
+    if run is not None:
+        await run()
 
 
 async def _answer_http(

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 import trio
 
-from actors import Pid, StartError
+from actors import ActorsError, Pid
 from actors.node import current_node
 from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
@@ -22,7 +22,7 @@ from channels.endpoint.connection_process import start_connection
 from channels.endpoint.services import Services
 from channels.transports.limits_addresses import Address
 from channels.transports.sockets import take_over
-from supervisors import ChildSpec, DynamicSupervisor, MaxChildrenError, Restart
+from supervisors import ChildSpec, DynamicSupervisor, Restart
 
 __all__ = ("start_listener",)
 
@@ -125,9 +125,11 @@ async def _start(
         restart=Restart.TEMPORARY,
         shutdown=SHUTDOWN,
     )
+    services.gatekeeper.hold(stream, address)  # until the connection's process does
     try:
         await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
-    except (StartError, MaxChildrenError) as error:
-        _log.error("connection refused", problem=str(error))
-        services.gatekeeper.leave(address, trio.current_time())
-        await trio.aclose_forcefully(stream)
+    except ActorsError as error:  # the supervisor may be full, or just being replaced
+        _log.error("connection refused", problem=str(error)[:200])
+    finally:
+        if services.gatekeeper.gone(stream, trio.current_time()):
+            stream.socket.close()

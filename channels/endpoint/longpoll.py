@@ -31,7 +31,7 @@ import msgspec
 import structlog
 import trio
 
-from actors import Pid, StartError
+from actors import NORMAL, ActorsError, Pid, StartIgnoredError
 from actors.node import current_node
 from actors.process import current_process
 from channels.endpoint.bodies import Arriving, TooMuchError
@@ -48,7 +48,7 @@ from channels.transports.limits import explain
 from channels.transports.limits_addresses import Address
 from channels.transports.longpoll_body import frames_of
 from channels.transports.longpoll_session import LongPollSession, SessionEndedError
-from supervisors import ChildSpec, DynamicSupervisor, MaxChildrenError, Restart
+from supervisors import ChildSpec, DynamicSupervisor, Restart
 
 __all__ = ("answer_long_poll",)
 
@@ -214,12 +214,14 @@ async def _begin(config: EndpointConfig, services: Services, accepted: Accepted)
         restart=Restart.TEMPORARY,
         shutdown=SHUTDOWN,
     )
+    services.gatekeeper.hold(key, address)  # until the session's process does
     try:
         await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
-    except (StartError, MaxChildrenError) as error:
-        _log.error("session refused", problem=str(error))
-        services.gatekeeper.leave(address, trio.current_time())
+    except ActorsError as error:  # the supervisor may be full, or just being replaced
+        _log.error("session refused", problem=str(error)[:200])
         return _not_now(503, "no session could be started")
+    finally:
+        services.gatekeeper.gone(key, trio.current_time())
     token = services.tokens.sign(SALT, key, max_age=MAX_AGE)
     return _status(410, token=token, messages=[])
 
@@ -227,11 +229,18 @@ async def _begin(config: EndpointConfig, services: Services, accepted: Accepted)
 async def start_session(
     config: EndpointConfig, services: Services, accepted: Accepted, address: Address, key: str
 ) -> Pid:
-    """The start function of a session's process; runs in the connection supervisor."""
-    parts: list[Any] = []
+    """The start function of a session's process; runs in the connection supervisor.
+
+    The client has entered at `address`, where the process takes over what `key` holds. Raises
+    `StartIgnoredError` where the request has given it up.
+    """
+    parts: list[LongPollSession] = []
     process = current_node().spawn(
         _serve, (parts,), label="LongPoll", parent=current_process(), link=True, trap_exit=True
     )
+    if not services.gatekeeper.move(key, process.pid):
+        process.begin_exit(NORMAL)  # before its first step: it takes none
+        raise StartIgnoredError
     assert accepted.point.mount.longpoll is not None
     session = LongPollSession(
         process,
@@ -248,18 +257,14 @@ async def start_session(
         address=address,
     )
 
-    def left() -> None:
-        del services.sessions[key]
-        services.gatekeeper.leave(address, trio.current_time())
-
     services.sessions[key] = session
-    parts += [session, left]
+    services.session_keys[process.pid] = key
+    parts.append(session)
     return process.pid
 
 
-async def _serve(parts: list[Any]) -> None:
-    session, left = parts
-    await session.run(left)
+async def _serve(parts: list[LongPollSession]) -> None:
+    await parts.pop().run()
 
 
 # -- answers -------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The running parts of an endpoint that its connections need: where their channels live.
 
 Owner: the endpoint; its start functions write the pids, also when a part is restarted. The listener
-writes its sockets, the drainer says that nobody is let in any more, and each WebSocket's process
-enters and removes itself.
+writes its sockets, the drainer says that nobody is let in any more, and the start functions of
+connections and long poll sessions enter them; `Places` removes them when they have ended.
 """
 
 from __future__ import annotations
@@ -38,6 +38,21 @@ class Services:
     """Signs long poll sessions, which live as long as this process at most."""
     # Those past the upgrade; not in the repr, which reports of supervisors contain.
     websockets: dict[Pid, Connection] = attrs.field(factory=dict, repr=False)
+    session_keys: dict[Pid, str] = attrs.field(factory=dict, repr=False)  # those of `sessions`
+    unserved: dict[Pid, trio.SocketStream] = attrs.field(factory=dict, repr=False)
+    """The streams of connections that have not taken their first step."""
+
+    def process_ended(self, pid: Pid) -> None:
+        """A process of the node is dead: what was entered here for it is removed."""
+        keeper = self.gatekeeper
+        if keeper.give_topic_back(pid) or not keeper.holds(pid):
+            return
+        keeper.gone(pid, trio.current_time())
+        self.websockets.pop(pid, None)
+        if (key := self.session_keys.pop(pid, None)) is not None:
+            del self.sessions[key]
+        if (stream := self.unserved.pop(pid, None)) is not None:
+            stream.socket.close()
 
     def channel_supervisor(self) -> Pid:
         """The supervisor of all channels. It is started before anything that asks for it."""

@@ -94,6 +94,7 @@ class Gatekeeper:
         self._memory = max(map(_seconds_to_fill, rates))
         self._exceeded: Counter[str] = Counter()
         self._connections = self._accepted = 0
+        self._places: dict[Hashable, Address] = {}  # connection -> where it has entered
         self._topics: dict[Hashable, Address] = {}  # channel -> where it counts
         self.note: Callable[[str], None] = self._note
         """Count that a limit was hit. Bound once: every connection holds it."""
@@ -104,7 +105,7 @@ class Gatekeeper:
     def enter(self, address: str, now: float) -> Address | None:
         """Let a connection in from `address`; None: no more from there, see `statistics`.
 
-        Whoever got an `Address` gives it back with `leave`, once.
+        Whoever got an `Address` gives it back with `leave`, once, or lets somebody `hold` it.
         """
         self._forget(now)
         key = network_of(address)
@@ -131,6 +132,30 @@ class Gatekeeper:
         self._connections -= 1
         self._note_quiet(address, now)
 
+    def hold(self, connection: Hashable, address: Address) -> None:
+        """A place that `enter` gave belongs to `connection` now, until it has `gone`."""
+        self._places[connection] = address
+
+    def move(self, old: Hashable, new: Hashable) -> bool:
+        """`new` holds the place of `old` now; False if that holds none any more."""
+        address = self._places.pop(old, None)
+        if address is None:
+            return False
+        self._places[new] = address
+        return True
+
+    def holds(self, connection: Hashable) -> bool:
+        """Whether it has a place."""
+        return connection in self._places
+
+    def gone(self, connection: Hashable, now: float) -> bool:
+        """Take back its place; False if it holds none any more."""
+        address = self._places.pop(connection, None)
+        if address is None:
+            return False
+        self.leave(address, now)
+        return True
+
     def hold_topic(self, channel: Hashable, address: Address) -> None:
         """A place that `Address.take_topic` gave belongs to `channel` now."""
         self._topics[channel] = address
@@ -145,7 +170,7 @@ class Gatekeeper:
 
     def holders(self) -> tuple[Hashable, ...]:
         """Everybody who holds a place."""
-        return tuple(self._topics)
+        return (*self._places, *self._topics)
 
     def _note(self, limit: str) -> None:
         self._exceeded[limit] += 1

@@ -12,7 +12,7 @@ call `push`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import structlog
@@ -55,8 +55,8 @@ class LongPollSession(TransportProcess):
     def __repr__(self) -> str:
         return f"<LongPollSession {self._peer} id={self._socket_id!r} {self._multiplexer!r}>"
 
-    async def run(self, left: Callable[[], None]) -> None:
-        """Live until something ends it, then call `left`. Runs in the session's process."""
+    async def run(self) -> None:
+        """Live until something ends it. Runs in the session's process."""
         if self._socket_id is not None:
             self.pubsub.subscribe(self._socket_id)
         self._process.handle_in_place(self.on_message)
@@ -65,7 +65,6 @@ class LongPollSession(TransportProcess):
             await trio.sleep_forever()
         finally:
             self._end()
-            left()
 
     # -- what requests ask -----------------------------------------------------------------------
 

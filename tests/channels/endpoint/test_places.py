@@ -12,8 +12,11 @@ import trio.testing
 
 from actors import KILL, Pid, Shutdown, current_node, spawn
 from channels import AddressLimits, Channel, Endpoint, Limits, LongPoll, Mount, Reply, UserSocket
+from channels.endpoint import listener, longpoll
+from channels.endpoint.services import Services
+from supervisors import DynamicSupervisor
 from tests.channels.long_poll import Poller
-from tests.channels.phoenix import Client, connected, running
+from tests.channels.phoenix import DEADLINE, Client, connected, running
 
 PATIENCE = 100_000  # steps
 
@@ -147,6 +150,117 @@ async def test_a_channel_that_could_not_be_started_counts_nowhere(node, room):
             ref = await client.push(None, "room:1", "phx_join")
             assert (await client.expect_reply(ref))["response"] == {"reason": "join crashed"}
         assert counted(endpoint) == (1, 0)
+
+
+# -- connections and sessions that end in unusual ways -------------------------------------------
+
+
+def killed_at_birth(monkeypatch, module: Any, name: str) -> None:
+    """From now on what this start function starts is killed before its first step."""
+    start = getattr(module, name)
+
+    async def start_and_kill(*args: Any) -> Pid:
+        pid: Pid = await start(*args)
+        pid.exit(KILL)
+        return pid
+
+    monkeypatch.setattr(module, name, start_and_kill)
+
+
+async def test_a_connection_killed_before_its_first_step_gives_back_its_place_and_its_socket(
+    node, room, monkeypatch
+):
+    killed_at_birth(monkeypatch, listener, "start_connection")
+    async with running(endpoint_with(room)) as endpoint:
+        for _ in range(3):
+            async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+                with trio.fail_after(DEADLINE):
+                    assert await stream.receive_some() == b""
+        await until(lambda: endpoint.statistics().accepted == 3)
+        await until(lambda: counted(endpoint) == (0, 0))
+
+
+async def test_a_session_killed_before_its_first_step_is_gone(node, room, monkeypatch):
+    async with running(endpoint_with(room)) as endpoint:
+        with monkeypatch.context() as patch:
+            killed_at_birth(patch, longpoll, "start_session")
+            client = await Poller(endpoint).open()
+        assert endpoint._services.sessions == {}
+        assert (await client.get())["status"] == 410
+        await until(lambda: counted(endpoint) == (1, 0))
+
+
+async def test_a_connection_killed_at_any_time_gives_back_its_place(node, room):
+    async with running(endpoint_with(room)) as endpoint, connected(endpoint) as client:
+        await client.join("room:1")
+        [connection] = processes("Connection")
+        connection.exit(KILL)
+        await connection.wait_exited()
+        assert endpoint.list_sockets() == {}
+        await until(lambda: counted(endpoint) == (0, 0))
+
+
+async def test_while_the_supervisor_of_connections_is_replaced_clients_are_turned_away(
+    node, room, monkeypatch
+):
+    async with surviving(endpoint_with(room)) as endpoint:
+        async with connected(endpoint) as client:
+            [accepting], old = processes("Listener"), endpoint._services.connections
+            assert old is not None
+            with structlog.testing.capture_logs() as logs, monkeypatch.context() as patch:
+                patch.setattr(Services, "connection_supervisor", lambda _: old)
+                old.exit(KILL)
+                await old.wait_exited()
+                async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+                    with trio.fail_after(DEADLINE):
+                        assert await stream.receive_some() == b""
+            assert "connection refused" in [log["event"] for log in logs]
+            assert processes("Listener") == [accepting]
+            assert (await client.expect_close())[0] == 1012
+        await until(lambda: counted(endpoint) == (0, 0))
+        async with connected(endpoint) as client:
+            await client.settle()
+
+
+async def test_a_connection_whose_listener_died_before_it_was_started_is_given_up(
+    node, room, monkeypatch
+):
+    asked: list[Any] = []
+
+    class Slow:
+        @staticmethod
+        async def start_child(*request: Any) -> None:
+            asked.append(request)
+            await trio.sleep_forever()
+
+    async with surviving(endpoint_with(room)) as endpoint:
+        with monkeypatch.context() as patch:
+            patch.setattr(listener, "DynamicSupervisor", Slow)
+            async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+                await until(lambda: asked)
+                processes("Listener")[0].exit(KILL)
+                with trio.fail_after(DEADLINE):
+                    assert await stream.receive_some() == b""
+        await until(lambda: counted(endpoint) == (0, 0))
+        assert await DynamicSupervisor.start_child(*asked[0]) is None  # the start is ignored
+        await trio.testing.wait_all_tasks_blocked()
+        assert processes("Connection") == []
+
+
+async def test_a_session_that_cannot_be_had_now_is_503_and_counts_nowhere(node, room, monkeypatch):
+    nobody = spawn(trio.lowlevel.checkpoint)
+    await nobody.wait_exited()
+    async with running(endpoint_with(room)) as endpoint:
+        host = endpoint.addresses[0]
+        async with await trio.open_tcp_stream(*host) as stream:
+            await stream.send_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b" 200 " in await stream.receive_some()
+            monkeypatch.setattr(Services, "connection_supervisor", lambda _: nobody)
+            with structlog.testing.capture_logs():
+                await stream.send_all(b"GET /socket/longpoll?vsn=2.0.0 HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert b" 503 " in await stream.receive_some()
+            assert counted(endpoint) == (1, 0)
+            monkeypatch.undo()
 
 
 async def test_who_dies_while_the_keeper_of_places_does_is_not_counted_for_ever(node, room):
