@@ -24,6 +24,7 @@ from actors.exits import BadReturn
 from actors.gen_server import GenServer
 from actors.kernel import Destination, call, cast
 from actors.pid import DEFAULT_CALL_TIMEOUT
+from actors.reports import shorten
 from actors.results import NoReply, Stop
 
 __all__ = ("Agent",)
@@ -41,8 +42,11 @@ class Agent(GenServer):
         *args: Any,
         timeout: float | None = DEFAULT_CALL_TIMEOUT,
     ) -> Any:
-        """`function(value, *args)`, run in the agent. Raises `CallError` as a call does."""
-        return await call(agent, _Request("get", function, args), timeout)
+        """`function(value, *args)`, run in the agent.
+
+        Raises `CallError` as a call does, and, as all verbs, `TypeError` if `function` is none.
+        """
+        return await call(agent, _request("get", function, args), timeout)
 
     @staticmethod
     async def update(
@@ -52,7 +56,7 @@ class Agent(GenServer):
         timeout: float | None = DEFAULT_CALL_TIMEOUT,
     ) -> None:
         """Let `function(value, *args)` be the new value, and wait for that."""
-        await call(agent, _Request("update", function, args), timeout)
+        await call(agent, _request("update", function, args), timeout)
 
     @staticmethod
     async def get_and_update(
@@ -65,12 +69,12 @@ class Agent(GenServer):
 
         A function that returns anything else ends the agent with `BadReturn`.
         """
-        return await call(agent, _Request("get_and_update", function, args), timeout)
+        return await call(agent, _request("get_and_update", function, args), timeout)
 
     @staticmethod
     def cast_update(agent: Destination, function: Callable[..., Any], *args: Any) -> None:
-        """`update` without waiting. Never fails, whoever is there (Elixir: `Agent.cast`)."""
-        cast(agent, _Request("update", function, args))
+        """`update` without waiting, whoever is there (Elixir: `Agent.cast`)."""
+        cast(agent, _request("update", function, args))
 
     # -- callbacks -------------------------------------------------------------------------------
 
@@ -103,6 +107,13 @@ class _Request:
     verb: str
     function: Callable[..., Any]
     args: tuple[Any, ...]
+
+
+def _request(verb: str, function: Callable[..., Any], args: tuple[Any, ...]) -> _Request:
+    """What cannot be called is refused here: it would end the agent, and its value."""
+    if not callable(function):
+        raise TypeError(f"an agent runs a function, and {shorten(function)} cannot be called")
+    return _Request(verb, function, args)
 
 
 async def _run(function: Callable[..., Any], *args: Any) -> Any:

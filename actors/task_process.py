@@ -17,6 +17,7 @@ from actors.exits import Crash, is_orderly
 from actors.node import current_node
 from actors.pid import Pid
 from actors.process import Process, current_process
+from actors.reports import shorten
 from actors.snapshot import snapshot
 
 __all__ = ("Job", "callers", "job", "run_job", "spawn_job")
@@ -48,7 +49,9 @@ def callers() -> tuple[Pid, ...]:
 
 
 def job(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], label: str | None) -> Job:
-    """A job that the calling process asks for."""
+    """A job that the calling process asks for. Raises `TypeError` if it cannot be called."""
+    if not callable(function):
+        raise TypeError(f"a task runs a function, and {shorten(function)} cannot be called")
     return Job(function, args, (current_process().pid, *callers()), label)
 
 

@@ -1,5 +1,7 @@
 """Agent (semantics A1)."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -93,6 +95,18 @@ async def test_a_function_that_raises_ends_the_agent(node):
     with pytest.raises(NoProcessError):
         await Agent.get(agent, lambda value: value)
     Agent.cast_update(agent, lambda value: value)
+
+
+async def test_what_cannot_be_called_is_refused_and_does_not_end_the_agent(node):
+    """A1: Elixir's guards raise in the caller too."""
+    agent = await Agent.start(lambda: 1)
+    nothing: Any = 7
+    for verb in (Agent.get, Agent.update, Agent.get_and_update):
+        with pytest.raises(TypeError, match="7 cannot be called"):
+            await verb(agent, nothing)
+    with pytest.raises(TypeError, match="7 cannot be called"):
+        Agent.cast_update(agent, nothing)
+    assert await Agent.get(agent, lambda value: value) == 1
 
 
 async def test_an_agent_is_linked_by_start_link():

@@ -81,6 +81,16 @@ async def test_callers_of_tasks_for_which_nobody_waits(node, start):
     assert seen == [(self_pid(),)]
 
 
+async def test_what_cannot_be_called_is_refused_where_it_is_asked(node):
+    """T1, T7: it would end the owner by its link; Elixir's guards raise in the caller too."""
+    nothing: Any = 7
+    with pytest.raises(TypeError, match="7 cannot be called"):
+        Task.async_link(nothing)
+    for start in (Task.start, Task.start_link):
+        with pytest.raises(TypeError, match="7 cannot be called"):
+            await start(nothing)
+
+
 async def test_start_does_not_link(node):
     pid = await Task.start(fail)
     assert isinstance(await pid.wait_exited(), Crash)

@@ -162,6 +162,16 @@ async def test_start_child_runs_a_function_with_its_arguments_under_the_supervis
     assert seen == [((1, 2), TASKS, [tasks])]
 
 
+@pytest.mark.parametrize(
+    "start",
+    [TaskSupervisor.start_child, TaskSupervisor.async_link, TaskSupervisor.async_nolink],
+)
+async def test_what_cannot_be_called_is_refused_without_asking_the_supervisor(node, start):
+    """T9."""
+    with pytest.raises(TypeError, match="7 cannot be called"):
+        await start("nobody", 7)
+
+
 async def test_start_child_knows_its_callers(tasks):
     seen: list[Any] = []
 
