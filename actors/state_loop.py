@@ -8,6 +8,8 @@ timeouts of zero seconds (SM5). Owner of the queues and timers; the user's objec
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable
+from inspect import isawaitable
 from typing import Any, ClassVar, Protocol
 
 import trio
@@ -53,8 +55,8 @@ class Machine(Protocol):
     hibernate_after: ClassVar[float | None]
     _server: Any
 
-    async def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Set up the data; the first state."""
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the data; the first state. May be `async`."""
 
     async def terminate(self, reason: Any) -> None:
         """Clean up."""
@@ -119,20 +121,29 @@ class MachineServer(GenServer):
         self._queue: deque[Event] = deque()  # inserted events, and postponed ones to be retried
         self._postponed: list[Event] = []
 
-    async def init(
+    def init(
         self, machine: Machine, args: tuple[Any, ...], kwargs: dict[str, Any], *, trap_exit: bool
     ) -> Any:
-        """Ask the user's `init` for the first state."""
+        """Ask the user's `init` for the first state; done already, unless that waits."""
         process = self._process
         process.label = process.pid.label = type(machine).__name__
         process.trap_exit = trap_exit
         machine._server = self
-        result = await machine.init(*args, **kwargs)
+        result = machine.init(*args, **kwargs)
+        return (
+            self._wait_for(machine, result) if isawaitable(result) else self._begin(machine, result)
+        )
+
+    async def _wait_for(self, machine: Machine, initialising: Awaitable[Any]) -> Any:
+        return self._begin(machine, await initialising)
+
+    def _begin(self, machine: Machine, result: Any) -> Any:
+        """What the loop is to do first, by the result of the user's `init`."""
         if isinstance(result, Ignore | Stop):
             return result
         if not isinstance(result, NextState):
             raise ProcessExit(BadReturn(result, "init"))
-        self.take_on(machine, process, result.state)
+        self.take_on(machine, self._process, result.state)
         return Continue(result.actions)
 
     def take_on(self, machine: Machine, process: Process, state: Any) -> None:

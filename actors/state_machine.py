@@ -29,12 +29,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, NoReturn
 
+from actors.bounded import Bounded
 from actors.gen_server import UndefinedCallbackError
 from actors.kernel import Destination, Name, call, cast, stop
-from actors.pid import Pid
+from actors.pid import MonitorRef, Pid
 from actors.process import current_process
 from actors.results import Continue
-from actors.server_start import start_server
+from actors.server_start import start_monitored_server, start_server
 from actors.state_loop import MachineServer
 from actors.state_results import Event, StateAction
 
@@ -60,9 +61,10 @@ class StateMachine:
 
     # -- callbacks, all run in the machine's process ---------------------------------------------
 
-    async def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Set up the data; the starter waits. Return `NextState(first state, *actions)`,
-        `Ignore()`, `Stop`.
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the data. Return `NextState(first state, *actions)`, `Ignore()` or `Stop`.
+
+        As in `GenServer`: write it as `async def` if it has to wait; the starter then waits too.
         """
         raise UndefinedCallbackError(f"{type(self).__name__} has no init, which names its state")
 
@@ -95,22 +97,65 @@ class StateMachine:
 
     @classmethod
     async def start_link(
-        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
     ) -> Pid:
         """Start a machine linked to the calling process; returns when `init` has (G5 holds here
         too).
 
         `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init`
-        may take. Raises `StartError(reason)`, `AlreadyStartedError(pid)`, `StartIgnoredError`.
+        may take; `mailbox` bounds what may wait (`bounded`). Raises `StartError(reason)`,
+        `AlreadyStartedError(pid)`, `StartIgnoredError`.
         """
-        return await _start(cls, args, kwargs, name, timeout, link=True)
+        machine = cls._to_start(args, kwargs)
+        return await start_server(
+            MachineServer, *machine, name=name, timeout=timeout, link=True, mailbox=mailbox
+        )
 
     @classmethod
     async def start(
-        cls, *args: Any, name: Name | None = None, timeout: float | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
     ) -> Pid:
         """`start_link` without the link."""
-        return await _start(cls, args, kwargs, name, timeout, link=False)
+        machine = cls._to_start(args, kwargs)
+        return await start_server(
+            MachineServer, *machine, name=name, timeout=timeout, link=False, mailbox=mailbox
+        )
+
+    @classmethod
+    async def start_monitor(
+        cls,
+        *args: Any,
+        name: Name | None = None,
+        timeout: float | None = None,
+        mailbox: Bounded | None = None,
+        **kwargs: Any,
+    ) -> tuple[Pid, MonitorRef]:
+        """`start`, watched by the calling process from its first step; a failed start leaves no
+        `Down` (G1, SM1).
+        """
+        machine = cls._to_start(args, kwargs)
+        return await start_monitored_server(
+            MachineServer, *machine, name=name, timeout=timeout, mailbox=mailbox
+        )
+
+    @classmethod
+    def _to_start(
+        cls, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What the machine's server is started with."""
+        flag = cls.trap_exit
+        traps = cls.terminate is not StateMachine.terminate if flag is None else flag
+        return (cls(), args, kwargs), {"trap_exit": traps}
 
     async def enter_loop(
         self, state: Any, *actions: StateAction, name: str | None = None
@@ -169,19 +214,3 @@ class StateMachine:
 
 
 _NOT_DATA = frozenset({"state", "_server"})
-
-
-async def _start(
-    cls: type[StateMachine],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    name: Name | None,
-    timeout: float | None,
-    *,
-    link: bool,
-) -> Pid:
-    traps = cls.terminate is not StateMachine.terminate if cls.trap_exit is None else cls.trap_exit
-    options = {"trap_exit": traps}
-    return await start_server(
-        MachineServer, (cls(), args, kwargs), options, name=name, timeout=timeout, link=link
-    )
