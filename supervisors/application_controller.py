@@ -109,18 +109,25 @@ async def ensure_all_started(application: AppLike, start_type: StartType) -> lis
     """
     started: list[Any] = []
     for each in start_order(application, _needs):
+        own = start_type if each is application else each.start_type
         try:
-            own = start_type if each is application else each.start_type
             await ask_controller(Start(each, own))
         except AlreadyStartedError:
             continue
+        except ApplicationNotStartedError as error:  # one that it needs has ended meanwhile
+            await _stop_again(started)
+            raise ApplicationStartError(each, error) from error
         except StartError:
-            for other in reversed(started):
-                with suppress(ApplicationNotStartedError):  # it has ended meanwhile
-                    await ask_controller(StopApplication(other))
+            await _stop_again(started)
             raise
         started.append(each)
     return started
+
+
+async def _stop_again(started: list[AppLike]) -> None:
+    for application in reversed(started):
+        with suppress(ApplicationNotStartedError):  # it has ended meanwhile
+            await ask_controller(StopApplication(application))
 
 
 def _needs(application: AppLike) -> tuple[AppLike, ...]:

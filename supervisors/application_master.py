@@ -6,7 +6,6 @@ each application, so that a hook that raises or takes its time is that applicati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import attrs
@@ -87,13 +86,13 @@ async def _live(application: AppLike, controller: Pid, me: Pid) -> NotStarted | 
         return NotStarted(me, BadReturn(Ignore(), f"{application.title}.init"))
     except StartError as error:
         return NotStarted(me, error.reason)
-    failure = await _call(application, application.started, root)
+    failure = await _call(application, "started", root)
     if failure is None:
         controller.send(Started(me, root))
         reason = await _wait_for_end(application, root, controller)
     else:
         reason = await _stop(application, root)
-    await _call(application, application.stopped, reason)
+    await _call(application, "stopped", reason)
     return Ended(me, reason) if failure is None else NotStarted(me, reason_of(failure))
 
 
@@ -108,7 +107,7 @@ async def _wait_for_end(application: AppLike, root: Pid, controller: Pid) -> obj
 
 async def _stop(application: AppLike, root: Pid) -> object:
     """Stop the tree in its own time; the reason with which it ended (AP3)."""
-    await _call(application, application.prep_stop)
+    await _call(application, "prep_stop")
     root.exit(SHUTDOWN)
     while True:
         match await receive():
@@ -116,16 +115,14 @@ async def _stop(application: AppLike, root: Pid) -> object:
                 return reason
 
 
-async def _call(
-    application: AppLike, hook: Callable[..., Coroutine[Any, Any, None]], *args: Any
-) -> BaseException | None:
+async def _call(application: AppLike, hook: str, *args: Any) -> BaseException | None:
     """Call a hook. What it raises is reported and returned, so that the end goes on (AP3)."""
     try:
-        await hook(*args)
+        await getattr(application, hook)(*args)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the hook's
         if concerns_trio(error):
             raise
-        told = {"application": application.title, "hook": hook.__name__, "exc_info": error}
+        told = {"application": application.title, "hook": hook, "exc_info": error}
         emit(_log, "error", "application hook failed", **told)
         return error
     return None

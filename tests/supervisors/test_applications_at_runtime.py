@@ -130,6 +130,21 @@ async def test_a_start_that_fails_stops_what_it_has_started(
     )
 
 
+async def test_what_is_needed_may_end_before_it_is_used(play: Play, db: App):
+    """AP1: then the start fails as any other."""
+
+    class Saboteur(App):
+        async def started(self, root: Pid) -> None:
+            await Supervisor.stop("db")
+
+    web = App(play, "web", db, Saboteur(play, "saboteur", db))
+    with pytest.raises(ApplicationStartError, match=r"web.*not_started.*db") as caught:
+        await web.ensure_all_started()
+    assert caught.value.application is web
+    assert await names() == []
+    assert play.entries().endswith(stops("saboteur"))
+
+
 async def test_who_asks_for_an_application_that_is_starting_waits_for_it(play: Play):
     """OTP answers all of them when it has started."""
 
