@@ -33,7 +33,8 @@ from channels.endpoint.origin import OriginOption
 from channels.endpoint.places import Places
 from channels.endpoint.services import Services
 from channels.endpoint.static import StaticFiles
-from channels.endpoint.tls import TLS, start_reloader
+from channels.endpoint.tls import TLS
+from channels.endpoint.tls_reload import TlsReloader
 from channels.messages import Broadcast
 from channels.multiplexer import TopicInfo
 from channels.pubsub import PubSub
@@ -136,7 +137,7 @@ class Endpoint:
             _supervisor("connections", self._start_connections),
         ]
         if config.tls is not None and config.tls.reloadable:
-            children.append(ChildSpec("tls_reloader", (start_reloader, (config.tls,))))
+            children.append(TlsReloader.child_spec(config.tls))
         children.append(ChildSpec("listener", (start_listener, (config, services))))
         if config.drainer is not None:
             shutdown = config.drainer.shutdown + 1.0

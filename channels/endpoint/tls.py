@@ -1,28 +1,20 @@
 """TLS of an endpoint: `TLS` says which certificate, and makes the context that connections use.
 
 Defaults: TLS 1.2 and 1.3, the cipher suites of the Python release, ALPN http/1.1 (a WebSocket
-begins as HTTP/1.1), no renegotiation. The certificate is read again on SIGHUP; a pair that does not
-fit is refused with a log line, and the old one stays in use. Source: `ssl`; RFC 8446, RFC 9325.
+begins as HTTP/1.1), no renegotiation. The certificate is read again on SIGHUP (`tls_reload`); a
+pair that does not fit is refused with a log line, and the old one stays in use. Source: `ssl`; RFC
+8446, RFC 9325.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import ssl
-import threading
 from typing import Final
 
-import structlog
 import trio
 
-from actors import Pid
-from actors.node import current_node
-from actors.process import current_process
-
-__all__ = ("TLS", "start_reloader")
-
-_log = structlog.get_logger("channels")
+__all__ = ("TLS",)
 
 ALPN: Final = ("http/1.1",)
 
@@ -38,9 +30,9 @@ class TLS:
     - `context`: an `ssl.SSLContext` that is used as it is, in place of all others; it is not
       reloaded.
 
-    The files are read at construction. Where a program runs several endpoints with TLS, SIGHUP
-    reaches the one that was started last; the others are told by `Endpoint.reload_certificate`.
-    Raises OSError, `ssl.SSLError`, ValueError.
+    The files are read at construction, and again on SIGHUP, which reaches all endpoints of a node
+    that runs in the main thread; `Endpoint.reload_certificate` is for the others. Raises OSError,
+    `ssl.SSLError`, ValueError.
     """
 
     def __init__(
@@ -108,28 +100,3 @@ class TLS:
         with trio.fail_after(self.handshake_timeout):
             await encrypted.do_handshake()
         return encrypted
-
-
-async def start_reloader(tls: TLS) -> Pid:
-    """The start function of the process that reads the certificate again on SIGHUP."""
-    process = current_node().spawn(
-        _reload_on_signals, (tls,), label="TlsReloader", parent=current_process(), link=True
-    )
-    return process.pid
-
-
-async def _reload_on_signals(tls: TLS) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        await trio.sleep_forever()  # signals reach the main thread only: `reload` is left
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        async for _ in signals:
-            _reload(tls)
-
-
-def _reload(tls: TLS) -> None:
-    try:
-        tls.reload()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        _log.error("certificate not reloaded", tls=repr(tls), problem=str(error))
-        return
-    _log.info("certificate reloaded", tls=repr(tls))

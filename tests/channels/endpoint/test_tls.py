@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
+import trio.testing
 import trio_websocket
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from actors import KILL, open_node
 from channels import TLS, Channel, Endpoint, Limits, Reply, UserSocket
+from supervisors import Supervisor
 from tests.channels.phoenix import Client, connected, running
 
 
@@ -208,6 +211,105 @@ async def test_a_new_certificate_is_used_after_sighup_and_old_connections_stand(
             assert logs[0]["event"] == "certificate reloaded"
             assert await serial_of(endpoint, files.client()) != before
             await client.settle()
+
+
+# -- SIGHUP, and several endpoints ---------------------------------------------------------------
+
+
+@pytest.fixture
+def sighup():
+    """What the program did on SIGHUP before it had endpoints: count."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _: received.append(number))
+    yield received
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def others(tmp_path) -> Files:
+    (tmp_path / "others").mkdir()
+    return Files(tmp_path / "others")
+
+
+async def hang_up(*certificates: Files) -> list[str]:
+    """Issue new certificates and send SIGHUP; what was logged for each."""
+    for files in certificates:
+        files.issue()
+    with structlog.testing.capture_logs() as logs:
+        os.kill(os.getpid(), signal.SIGHUP)
+        with trio.fail_after(5):
+            while len(logs) < len(certificates):
+                await trio.sleep(0.001)
+    return [entry["event"] for entry in logs]
+
+
+async def serials(*pairs: tuple[Endpoint, Files]) -> list[Any]:
+    return [await serial_of(endpoint, files.client()) for endpoint, files in pairs]
+
+
+async def test_one_sighup_reloads_the_certificates_of_all_endpoints(node, files, others, sighup):
+    async with (
+        running(endpoint_with(files.tls())) as first,
+        running(endpoint_with(others.tls())) as second,
+    ):
+        before = await serials((first, files), (second, others))
+        assert await hang_up(files, others) == ["certificate reloaded"] * 2
+        after = await serials((first, files), (second, others))
+        assert all(old != new for old, new in zip(before, after, strict=True))
+    assert sighup == []
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+async def test_an_endpoint_that_ends_leaves_sighup_to_the_others(
+    node, files, others, sighup, first_to_end
+):
+    endpoints = [endpoint_with(files.tls()), endpoint_with(others.tls())]
+    supervisors = [await Supervisor.start_link([endpoint]) for endpoint in endpoints]
+    await Supervisor.stop(supervisors[first_to_end])
+    rest = 1 - first_to_end
+    left = [files, others][rest]
+    before = await serial_of(endpoints[rest], left.client())
+    assert await hang_up(left) == ["certificate reloaded"]
+    assert await serial_of(endpoints[rest], left.client()) != before
+    await Supervisor.stop(supervisors[rest])
+    await trio.testing.wait_all_tasks_blocked()
+    assert sighup == []
+    os.kill(os.getpid(), signal.SIGHUP)  # nobody is left: the program's own handler is back
+    assert sighup == [signal.SIGHUP]
+
+
+@pytest.mark.parametrize("label", ["TlsReloader", "SighupReceiver"])
+async def test_whatever_dies_of_the_reloading_comes_back(node, files, others, sighup, label):
+    async with (
+        running(endpoint_with(files.tls())) as first,
+        running(endpoint_with(others.tls())) as second,
+    ):
+        victim = next(pid for pid in node.processes if pid.label == label)
+        with structlog.testing.capture_logs():
+            victim.exit(KILL)
+            await victim.wait_exited()
+            await trio.testing.wait_all_tasks_blocked()
+        before = await serials((first, files), (second, others))
+        assert await hang_up(files, others) == ["certificate reloaded"] * 2
+        after = await serials((first, files), (second, others))
+        assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+async def test_an_endpoint_that_starts_while_the_last_one_ends_is_heard_all_the_same(
+    node, files, sighup
+):
+    for _ in range(3):
+        async with running(endpoint_with(files.tls())) as endpoint:
+            before = await serial_of(endpoint, files.client())
+            await hang_up(files)
+            assert await serial_of(endpoint, files.client()) != before
+
+
+async def test_a_node_that_ends_with_its_endpoints_still_running_gives_sighup_back(files, sighup):
+    async with open_node():
+        await endpoint_with(files.tls()).start_link()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert sighup == [signal.SIGHUP]
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "of another key"])
