@@ -28,7 +28,7 @@ import trio
 from actors import reports
 from actors.bounded import Bounded
 from actors.calls import Call
-from actors.kernel import Name, call, cast, stop
+from actors.kernel import Name, call, cast, stop, whereis
 from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
 from actors.results import Action
@@ -185,19 +185,19 @@ class GenServer:
             cls, args, kwargs, name=name, timeout=timeout, mailbox=mailbox
         )
 
-    async def enter_loop(self, *, name: str | None = None, then: Action | None = None) -> NoReturn:
+    async def enter_loop(self, *, name: Name | None = None, then: Action | None = None) -> NoReturn:
         """Turn the calling process into this server, without `init` (OTP: `enter_loop`, G6).
 
         For processes that set themselves up in their own way; `self` has its state. Whether exits
-        are trapped is the process's affair. `name`, if given, must be its registered name. Never
-        returns. Raises `RuntimeError` where that cannot be.
+        are trapped is the process's affair. `name`, if given, must be its name, on the node or in a
+        registry. Never returns. Raises `RuntimeError` where that cannot be.
         """
         process = current_process()
         if trio.lowlevel.current_task() is not process.task:
             raise RuntimeError("enter_loop() belongs to the own task of a spawned process")
         if process.has_loop:
             raise RuntimeError(f"{process.pid!r} is a server already")
-        if name is not None and process.name != name:
+        if name is not None and whereis(name) is not process.pid:
             raise RuntimeError(f"{process.pid!r} is not registered as {name!r}")
         await serve(self._bind(process), then, may_sleep=False)
         raise AssertionError("a loop that may not sleep does not return")

@@ -158,7 +158,7 @@ class StateMachine:
         return (cls(), args, kwargs), {"trap_exit": traps}
 
     async def enter_loop(
-        self, state: Any, *actions: StateAction, name: str | None = None
+        self, state: Any, *actions: StateAction, name: Name | None = None
     ) -> NoReturn:
         """Turn the calling process into this machine, in `state`, without `init`.
 

@@ -25,11 +25,13 @@ from actors import (
     Ignore,
     NoReply,
     ProcessExit,
+    Registry,
     Reply,
     ServerExitedError,
     Shutdown,
     Stop,
     Timeout,
+    Via,
     exit,
     monitor,
     receive,
@@ -833,12 +835,45 @@ async def test_the_parent_of_a_process_that_became_a_server_can_end_it_in_order(
     assert log == [("terminate", "reason")]
 
 
-async def test_a_process_becomes_a_server_only_under_its_own_name(node):
+NAMES = Registry("names")
+
+
+@pytest.mark.parametrize("name", ["not mine", Via(NAMES, "not mine")], ids=["local", "via"])
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_process_becomes_a_server_only_under_its_own_name(name, taken, node):
+    """G6; gen_server_SUITE otp_5854: whether nobody has the name or another."""
+    await NAMES.start_link()
+    if taken:
+        await Scripted.start(name=name)
+
     async def prepares():
-        await Scripted().enter_loop(name="not mine")
+        register("mine", self_pid())
+        await Scripted().enter_loop(name=name)
 
     _, ref = spawn_monitor(prepares)
-    assert "not registered as 'not mine'" in str((await receive(ref)).reason.exception)
+    told = str((await receive(ref)).reason.exception)
+    assert "is not registered as" in told
+    assert "not mine" in told
+
+
+@pytest.mark.parametrize("way", ["local", "via"])
+async def test_a_process_becomes_a_server_under_the_name_that_it_has(way, node):
+    """G6; gen_server_SUITE otp_5854."""
+    await NAMES.start_link()
+    name: Any = "mine" if way == "local" else Via(NAMES, "mine")
+
+    async def prepares():
+        if way == "local":
+            register("mine", self_pid())
+        else:
+            NAMES.register("mine")
+        server = Scripted()
+        server.log = []
+        await server.enter_loop(name=name)
+
+    spawn(prepares)
+    await wait_all_tasks_blocked()
+    assert await GenServer.call(name, ("return", "served")) == "served"
 
 
 async def test_a_server_cannot_become_another_and_the_body_of_a_node_none(node):

@@ -162,6 +162,64 @@ async def test_a_crash_is_reported_with_state_and_data_as_format_status_shows_th
     assert kind.__name__ in report["process"]
 
 
+class Discreet(Machine):
+    """Shows nothing; crashes in `terminate` if it is told to."""
+
+    def format_status(self, status):
+        return {field: f"formatted {field}" for field in status}
+
+    async def terminate(self, reason):
+        if reason == "crash":
+            raise ValueError("in terminate")
+
+
+async def test_format_status_may_rewrite_every_field(node):
+    """G31: state, message, reason and log, and each message that waits."""
+    machine = await Discreet.start({"start": by_event(go=lambda _: 1 // 0)})
+    await introspection.log(machine)
+    with structlog.testing.capture_logs() as logs:
+        machine.cast("go")
+        machine.cast("password")
+        await machine.wait_exited()
+    [report] = [log for log in logs if log["event"] == "GenServer terminating"]
+    shown = {field: report[field] for field in ("state", "last_message", "reason", "log")}
+    assert shown == {
+        "state": "'formatted state'",
+        "last_message": "'formatted message'",
+        "reason": "'formatted reason'",
+        "log": "'formatted log'",
+    }
+    assert report["messages"] == ["'formatted message'"]
+    assert report["exc_info"] is None
+    assert "password" not in repr(report)
+
+
+async def test_get_status_shows_state_and_log_as_format_status_does(node):
+    """G31."""
+    machine = await Discreet.start({})
+    await introspection.log(machine)
+    machine.cast("password")
+    status = await introspection.get_status(machine)
+    assert (status["state"], status["debug"]["log"]) == ("formatted state", "formatted log")
+    assert "password" not in repr(status)
+
+
+async def test_a_crash_in_terminate_is_reported_as_format_status_shows_it(node):
+    """G16, G31: the reason is that of `terminate`."""
+
+    class Open(Discreet):
+        def format_status(self, status):
+            return status | {"state": "formatted state"}
+
+    for kind, reason in ((Open, "in terminate"), (Discreet, "formatted reason")):
+        machine = await kind.start({})
+        with structlog.testing.capture_logs() as logs, pytest.raises(ServerExitedError):
+            await machine.stop("crash")
+        [report] = [log for log in logs if log["event"] == "GenServer terminating"]
+        assert report["state"] == "'formatted state'"
+        assert reason in report["reason"]
+
+
 async def test_an_orderly_end_is_not_reported(node):
     machine = await ByEvents.start()
     with structlog.testing.capture_logs() as logs:
