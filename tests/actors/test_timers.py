@@ -8,12 +8,20 @@ import trio
 
 from actors import (
     KILL,
+    KILLED,
+    NORMAL,
+    TIMEOUT,
+    Exit,
     Pid,
     ReceiveTimeoutError,
     TimerExpired,
     Via,
+    apply_after,
+    apply_interval,
     cancel_timer,
     exit,
+    exit_after,
+    kill_after,
     read_timer,
     receive,
     register,
@@ -23,6 +31,7 @@ from actors import (
     spawn,
     spawn_link,
     start_timer,
+    trap_exit,
     unregister,
 )
 from tests.actors.helpers import Boom, exit_with, forever
@@ -167,6 +176,181 @@ async def test_a_time_that_is_not_legal_is_refused(node, seconds):
         send_after(seconds, self_pid(), "x")
     with pytest.raises(ValueError, match="longer than 0"):
         send_interval(seconds, self_pid(), "x")
+
+
+# -- absolute times (TM1) ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("begin", [send_after, start_timer])
+async def test_a_timer_may_be_given_a_time_of_the_clock(begin, node, autojump_clock):
+    """TM1."""
+    await trio.sleep(5)
+    timer = begin(7.0, self_pid(), "x", absolute=True)
+    assert read_timer(timer) == pytest.approx(2)
+    await receive()
+    assert trio.current_time() == pytest.approx(7)
+
+
+async def test_a_time_of_the_clock_that_has_passed_is_due_at_once(node, autojump_clock):
+    """TM1."""
+    await trio.sleep(5)
+    send_after(-1.0, self_pid(), "x", absolute=True)
+    assert await receive() == "x"
+    assert trio.current_time() == pytest.approx(5)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), "noon"], ids=repr)
+async def test_a_time_of_the_clock_that_is_none_is_refused(wrong, node):
+    """TM1."""
+    with pytest.raises((ValueError, TypeError)):
+        send_after(wrong, self_pid(), "x", absolute=True)
+    assert node.statistics().deadlines == 0
+
+
+# -- exit signals and functions (TM3) ------------------------------------------------------------
+
+
+async def test_an_exit_signal_comes_later_in_the_name_of_who_began_the_timer(node, autojump_clock):
+    """TM3, P10."""
+    got: list[Any] = []
+
+    async def trapping():
+        trap_exit()
+        got.append(await receive())
+
+    plain, careful = spawn(forever), spawn(trapping)
+    exit_after(2, plain, "time is up")
+    exit_after(1, careful, "time is up")
+    await trio.sleep(1.5)
+    assert got == [Exit(self_pid(), "time is up")]
+    assert plain.is_alive()
+    assert await plain.wait_exited() == "time is up"
+    assert trio.current_time() == pytest.approx(2)
+
+
+async def test_a_kill_later_cannot_be_trapped(node, autojump_clock):
+    """TM3, P10."""
+
+    async def trapping():
+        trap_exit()
+        await forever()
+
+    pid = spawn(trapping)
+    kill_after(1, pid)
+    assert await pid.wait_exited() is KILLED
+    assert trio.current_time() == pytest.approx(1)
+
+
+async def test_a_process_may_limit_its_own_time(node, autojump_clock):
+    """TM3: and take the limit back."""
+
+    async def work(seconds):
+        timer = exit_after(5, self_pid(), TIMEOUT)
+        await trio.sleep(seconds)
+        cancel_timer(timer)
+        await trio.sleep(10)
+
+    quick, slow = spawn(work, 1), spawn(work, 100)
+    assert await slow.wait_exited() is TIMEOUT
+    assert await quick.wait_exited() is NORMAL
+
+
+async def test_an_exit_signal_to_a_name_goes_to_who_has_it_then(node, autojump_clock):
+    """TM1, TM3."""
+    before, after = spawn(forever), spawn(forever)
+    register("target", before)
+    kill_after(1, "target")
+    kill_after(1, "nobody")
+    unregister("target")
+    register("target", after)
+    await after.wait_exited()
+    assert before.is_alive()
+
+
+async def test_a_function_runs_later_in_a_process_of_its_own(node, autojump_clock):
+    """TM3."""
+    ran: list[Any] = []
+
+    async def work(*args):
+        ran.append((self_pid(), trio.current_time(), args))
+        raise Boom
+
+    register("starter", self_pid())
+    timer = apply_after(2, work, "a", 1)
+    assert "work" in repr(timer)
+    with structlog.testing.capture_logs() as logs:
+        await trio.sleep(3)
+    [(pid, when, args)] = ran
+    assert pid is not self_pid()
+    assert (when, args) == (pytest.approx(2), ("a", 1))
+    assert [(log["event"], log["ancestors"]) for log in logs] == [("process exited", ["starter"])]
+    assert read_timer(timer) is None
+
+
+async def test_a_function_that_was_called_off_does_not_run(node, autojump_clock):
+    """TM3, TM2."""
+    ran: list[Any] = []
+
+    async def work():
+        ran.append(1)
+
+    assert cancel_timer(apply_after(2, work)) == pytest.approx(2)
+    await trio.sleep(3)
+    assert ran == []
+
+
+async def test_a_function_runs_although_the_process_that_asked_for_it_has_ended(
+    node, autojump_clock
+):
+    """TM3."""
+    ran: list[Any] = []
+
+    async def work():
+        ran.append(1)
+
+    async def asks():
+        apply_after(1, work)
+
+    await spawn(asks).wait_exited()
+    await trio.sleep(2)
+    assert ran == [1]
+
+
+async def test_a_function_runs_at_each_beat_until_the_process_ends_that_asked(node, autojump_clock):
+    """TM3: runs may overlap."""
+    times: list[Any] = []
+
+    async def work():
+        times.append(trio.current_time())
+        await trio.sleep(2)
+
+    async def asks():
+        apply_interval(1, work)
+        await trio.sleep(3.5)
+
+    spawn(asks)
+    await trio.sleep(10)
+    assert times == [pytest.approx(n) for n in (1, 2, 3)]
+    assert node.statistics().deadlines == 0
+
+
+@pytest.mark.parametrize("begin", [apply_after, apply_interval])
+async def test_what_cannot_be_run_later_is_refused_at_once(begin, node):
+    """TM3."""
+    with pytest.raises(TypeError, match="a function that can be awaited"):
+        begin(1, "no function")
+    for wrong in (-1, float("nan")):
+        with pytest.raises(ValueError, match="seconds"):
+            begin(wrong, forever)
+    assert node.statistics().deadlines == 0
+
+
+async def test_exit_signals_refuse_what_other_timers_refuse(node):
+    """TM3."""
+    with pytest.raises(TypeError, match="Pid, a name"):
+        exit_after(1, 42, "x")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ValueError, match="0 or more seconds"):
+        kill_after(-1, self_pid())
 
 
 async def test_a_destination_of_the_wrong_kind_is_refused_at_once(node):
