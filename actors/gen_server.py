@@ -239,6 +239,11 @@ class GenServer:
         """Where a behaviour that stands on GenServer takes the messages of its own."""
         return self.handle_info(message)
 
+    def _stopping(self, reason: Any) -> None:
+        """Where a behaviour on GenServer hears that a callback has returned `Stop(reason)`, before
+        `terminate`; no exit signal, exception or `stop` comes here.
+        """
+
     def _get_state(self) -> Any:
         """What `introspection.get_state` and reports show. Behaviours on GenServer may say it."""
         return {name: value for name, value in _attributes(self) if name != "_process"}

@@ -43,6 +43,9 @@ class Server(Protocol):
     async def handle_continue(self, token: Any) -> Any:
         """Go on."""
 
+    def _stopping(self, reason: Any) -> None:
+        """A callback has returned `Stop`; `terminate` follows."""
+
     async def terminate(self, reason: Any) -> None:
         """Clean up."""
 
@@ -150,7 +153,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                     item.resolve(result.value)
                     then = result.then
                 else:
-                    then, stop = _interpret(result, "handle_call")
+                    then, stop = _interpret(server, result, "handle_call")
                 if debug is not None:
                     debug.replied(item)
                 continue
@@ -174,7 +177,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 result = await server._receive(item)
                 callback = "handle_info"
             if result is not None:
-                then, stop = _interpret(result, callback)
+                then, stop = _interpret(server, result, callback)
         reason = stop.reason
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the server's
         if concerns_trio(error):
@@ -195,11 +198,12 @@ def _from_the_callback_on(error: BaseException) -> BaseException:
     return error if trace is None or trace.tb_next is None else error.with_traceback(trace.tb_next)
 
 
-def _interpret(result: Any, callback: str) -> tuple[Any, Stop | None]:
+def _interpret(server: Server, result: Any, callback: str) -> tuple[Any, Stop | None]:
     """A callback's result as (what to do next, whether to stop)."""
     if type(result) is NoReply:
         return result.then, None
     if type(result) is Stop:
+        server._stopping(result.reason)
         return None, result
     raise ProcessExit(BadReturn(result, callback))
 

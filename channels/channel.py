@@ -264,14 +264,14 @@ class Channel(GenServer):
         if kind is Message:
             return await self._on_message(message)
         if kind is Broadcast and message.topic == self.topic and message.event in self.intercept:
-            return self._notice_stop(await self.handle_out(message.event, message.payload))
+            return await self.handle_out(message.event, message.payload)
         if kind is JoinRequest and not self._joined:
             return await self._begin(message)
         if kind is Down and message.ref is self._transport_ref:
             return self._end_with_transport(message.reason)
         if kind is Exit and message.pid in (self._transport.pid, self._pubsub):
-            return Stop(message.reason)  # without its subscription a channel is deaf
-        return self._notice_stop(await self.handle_info(message))
+            raise ProcessExit(message.reason)  # without its subscription a channel is deaf
+        return await self.handle_info(message)
 
     def _end_with_transport(self, reason: Any) -> Stop:
         if not self._joined:
@@ -314,7 +314,7 @@ class Channel(GenServer):
     async def _on_message(self, message: Message) -> Any:
         if message.event == LEAVE:
             self._answer(message, Reply.ok())
-            return self._stop(Stop(Shutdown("left")))
+            return Stop(Shutdown("left"))
         if message.event == ACK:  # of a push that nobody waits for any more
             return None
         self._message = message
@@ -330,7 +330,7 @@ class Channel(GenServer):
         if kind is Stop:
             if result.reply is not NO_REPLY:
                 self._answer(message, result.reply)
-            return self._stop(result)
+            return result
         if result is None or kind is NoReply:
             return result
         raise BadReturnError(
@@ -345,14 +345,12 @@ class Channel(GenServer):
         )
         transport.push(frame(*encoded))
 
-    def _stop(self, stop: Stop) -> Stop:
-        """The client hears of an orderly end before `terminate`, as in Phoenix."""
-        if is_orderly(stop.reason):
+    def _stopping(self, reason: Any) -> None:
+        """The client hears `phx_close`, before `terminate`, of every end that a callback has asked
+        for in order; any other end is `phx_error` to it, as in Phoenix.
+        """
+        if is_orderly(reason):
             self._transport.closing(self._key)
-        return Stop(stop.reason)
-
-    def _notice_stop(self, result: Any) -> Any:
-        return self._stop(result) if type(result) is Stop and self._joined else result
 
     def _check_joined(self, verb: str) -> None:
         if not self._joined:

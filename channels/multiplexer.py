@@ -31,7 +31,8 @@ Rules, with their numbers in the protocol reference
   starts only when it is dead. The client sees the new join's reply, then `phx_close` with the old
   join_ref. A join not yet answered (the client lost patience) gets neither reply nor close; what
   was held for it is answered as after a refusal. The handler stays: routes do not change.
-- 1.11 An orderly exit is `phx_close`, a crash `phx_error`; either during a join is `join crashed`.
+- 1.11 An end that the channel has announced is `phx_close`, any other is a crash, `phx_error`;
+  either during a join is `join crashed`.
 - 1.12 An event on a topic that is not joined is answered `unmatched topic` with a null join_ref.
 
 | topic is | input | effects | topic becomes |
@@ -257,8 +258,8 @@ class Multiplexer(Generic[H, C]):
         return self._fail(entry, response)
 
     def exited(self, key: int, *, crashed: bool) -> tuple[Effect[H, C], ...]:
-        """The process of join `key` is dead or could not be started; `crashed` unless its exit was
-        orderly.
+        """The process of join `key` is dead or could not be started; `crashed` unless it has
+        announced its end.
         """
         entry = self._by_key.pop(key, None)
         if entry is None:

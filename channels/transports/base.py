@@ -22,7 +22,7 @@ import attrs
 import structlog
 import trio
 
-from actors import KILL, Down, Exit, Pid, Shutdown, is_orderly
+from actors import KILL, Down, Exit, Pid, Shutdown
 from actors.process import Process
 from channels.channel import JoinRequest
 from channels.close_reason import close_reason
@@ -286,11 +286,10 @@ class TransportProcess:
     def on_message(self, message: Any) -> None:
         """For `Process.handle_in_place`."""
         match message:
-            case Down(object=channel, reason=reason):
+            case Down(object=channel):
                 key = self._keys.pop(channel, None)
-                if key is not None:
-                    crashed = not is_orderly(reason)
-                    self._carry_out_all(self._multiplexer.exited(key, crashed=crashed))
+                if key is not None:  # if it was announced, the client knows already
+                    self._carry_out_all(self._multiplexer.exited(key, crashed=True))
             case Broadcast(event="disconnect"):
                 self.close(CloseCode.GOING_AWAY, "disconnected by the server")
             case Drain(retry_after) if retry_after is not None:
