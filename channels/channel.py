@@ -296,8 +296,8 @@ class Channel(GenServer):
             response = await self.join(request.topic, request.payload)
         except JoinRefused as refusal:
             self._forgo_terminate()
-            self._log_join("join refused", request)
             transport.refused(self._key, refusal.response)
+            self._log_join("join refused", request)
             return Stop(Shutdown("refused"))
         # Subscribed and answered in one step, so no broadcast comes before the reply.
         lane = fastlane.Fastlane(transport.push, transport.serializer, frozenset(self.intercept))

@@ -19,7 +19,10 @@ __all__ = ("JoinRequest", "Transport")
 
 
 class Transport(Protocol):
-    """What a channel needs of its connection. Every verb is synchronous and never raises."""
+    """What a channel needs of its connection. Every verb is synchronous, and none but `joined` and
+    `refused` raises: what the serializer does when it cannot write the response. The join is then
+    not answered.
+    """
 
     @property
     def pid(self) -> Pid:

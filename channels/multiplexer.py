@@ -237,6 +237,17 @@ class Multiplexer(Generic[H, C]):
             return (StopChannel(channel, "duplicate_join"),)
         return ()
 
+    def answer(self, key: int, status: str, response: Any) -> SendReply | None:
+        """What `joined` ("ok") or `refused` ("error") would answer first, or None: nothing.
+
+        Changes nothing: for finding out whether it can be written, before it is too late to say
+        something else.
+        """
+        entry = self._by_key.get(key)
+        if entry is None or entry.state is not TopicState.JOINING:
+            return None
+        return entry.reply(status, response)
+
     def joined(self, key: int, response: Any) -> tuple[Effect[H, C], ...]:
         """The channel's `join` has accepted."""
         entry = self._by_key.get(key)

@@ -38,7 +38,7 @@ from channels.effects import (
     SendReply,
     StopChannel,
 )
-from channels.exceptions import MalformedFrameError
+from channels.exceptions import ChannelsError, MalformedFrameError
 from channels.log_filter import LogLevel
 from channels.messages import Broadcast, Message, Opcode
 from channels.multiplexer import Multiplexer
@@ -176,10 +176,8 @@ class TransportProcess:
         match effect:
             case Forward() | Leave():
                 effect.channel.target.deliver(effect.message)
-            case SendReply(join_ref, ref, topic, status, response):
-                self.push(
-                    frame(*self.serializer.encode_reply(join_ref, ref, topic, status, response))
-                )
+            case SendReply():
+                self.push(self._write(effect))
             case Send(message):
                 self.push(frame(*self.serializer.encode_message(message)))
             case Join():
@@ -192,6 +190,12 @@ class TransportProcess:
                 socket = type(self._socket).__name__
                 log = getattr(_log, _NOTICE_LEVELS[what])
                 log(what, **self._who(), socket=socket, topic=topic[:_MAX_TOPIC])
+
+    def _write(self, reply: SendReply) -> bytes:
+        join_ref, ref, topic = reply.join_ref, reply.ref, reply.topic
+        return frame(
+            *self.serializer.encode_reply(join_ref, ref, topic, reply.status, reply.response)
+        )
 
     def _carry_out_all(self, effects: tuple[Effect[Route, Pid], ...]) -> None:
         for effect in effects:
@@ -255,7 +259,12 @@ class TransportProcess:
 
     def _answer_refresh(self, message: Message, outcome: Outcome) -> None:
         reply = SendReply(None, message.ref, message.topic, outcome.status, outcome.response)
-        self._carry_out(reply)
+        try:
+            self._carry_out(reply)
+        except ChannelsError as error:
+            _log.error("refresh crashed", **self._who(), problem=str(error)[:200])
+            crashed = {"reason": "refresh crashed"}
+            self._carry_out(SendReply(None, message.ref, message.topic, "error", crashed))
         if outcome.close is not None:
             self.close(*outcome.close)
 
@@ -270,12 +279,23 @@ class TransportProcess:
         self._carry_out_all(self._multiplexer.started(key, channel))
 
     def joined(self, key: int, response: Any) -> None:
-        """A channel has let its client in."""
-        self._carry_out_all(self._multiplexer.joined(key, response))
+        """A channel has let its client in. Raises what the serializer raises; then it has not."""
+        answer = self._multiplexer.answer(key, "ok", response)
+        if answer is not None:
+            data = self._write(answer)
+            self._go_on(data, self._multiplexer.joined(key, response))
 
     def refused(self, key: int, response: Any) -> None:
-        """A channel has refused its client."""
-        self._carry_out_all(self._multiplexer.refused(key, response))
+        """A channel has refused its client. Raises as `joined` does."""
+        answer = self._multiplexer.answer(key, "error", response)
+        if answer is not None:
+            data = self._write(answer)
+            self._go_on(data, self._multiplexer.refused(key, response))
+
+    def _go_on(self, answer: bytes, effects: tuple[Effect[Route, Pid], ...]) -> None:
+        """Carry out what follows on the answer of a join, of which the first effect is that."""
+        self.push(answer)
+        self._carry_out_all(effects[1:])
 
     def closing(self, key: int) -> None:
         """A channel stops in order; its client hears of it before `terminate`."""

@@ -47,6 +47,10 @@ class Room(Channel):
                 raise RuntimeError("in join")
             case {"push": True}:
                 self.push("too_early", {})
+            case {"junk": "result"}:
+                return {"x": object()}
+            case {"junk": "refusal"}:
+                raise JoinRefused({"x": object()})
             case {"wait": True}:
                 await self.assigns["gate"].wait()
             case {"welcome": True}:
@@ -155,6 +159,16 @@ async def test_a_join_that_crashes_is_answered_join_crashed(client):
     with structlog.testing.capture_logs():
         ref = await client.push(None, "room:1", "phx_join", {"crash": True})
         assert (await client.expect_reply(ref))["response"] == {"reason": "join crashed"}
+
+
+@pytest.mark.parametrize("junk", ["result", "refusal"])
+async def test_a_join_whose_answer_cannot_be_written_is_answered_join_crashed(client, junk):
+    with structlog.testing.capture_logs():
+        ref = await client.push(None, "room:1", "phx_join", {"junk": junk})
+        assert (await client.expect_reply(ref))["response"] == {"reason": "join crashed"}
+        await trio.testing.wait_all_tasks_blocked()
+    await client.settle()  # nothing else came: no phx_error, nothing of terminate
+    await client.join("room:1")
 
 
 async def test_push_inside_join_raises_and_says_what_to_do(client):

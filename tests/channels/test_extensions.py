@@ -65,6 +65,8 @@ class Socket(UserSocket):
                 raise ConnectRefused("ended", after_upgrade=True)
             case {"token": "crash"}:
                 raise RuntimeError("in refresh")
+            case {"token": "junk"}:
+                return {"x": object()}
             case {"token": "slow"}:
                 await trio.sleep_forever()
             case {"token": "plain"}:
@@ -257,6 +259,7 @@ async def joined(client: Client, topic: str) -> Any:
     [
         ({"token": "bad"}, "bad token"),
         ({"token": "crash"}, "refresh crashed"),
+        ({"token": "junk"}, "refresh crashed"),
         ([1], "invalid payload"),
     ],
 )

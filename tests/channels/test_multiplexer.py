@@ -112,6 +112,21 @@ def test_a_join_is_answered_with_join_ref_ref_and_response():
     assert mux.joined(key, {"welcome": 1}) == (SendReply("3", "7", LOBBY, "ok", {"welcome": 1}),)
 
 
+@pytest.mark.parametrize(("tell", "status"), [("joined", "ok"), ("refused", "error")])
+def test_the_answer_of_a_join_can_be_seen_before_it_is_given_and_is_its_first_effect(tell, status):
+    mux = multiplexer()
+    joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))  # the old one is owed a close
+    [begun] = mux.exited(1, crashed=False)
+    assert isinstance(begun, Join)
+    mux.started(begun.key, "new")
+    mux.receive(message("2", "3", LOBBY, "waits"))
+    answer = mux.answer(begun.key, status, {"n": 1})
+    effects = getattr(mux, tell)(begun.key, {"n": 1})
+    assert (effects[0], effects[1]) == (answer, close("1"))
+    assert mux.answer(begun.key, status, {"n": 1}) is None  # it is given
+
+
 def test_a_join_of_a_topic_without_route_is_unmatched_with_a_null_join_ref():
     effects = multiplexer().receive(message("1", "1", "nope", "phx_join"))
     assert effects == unmatched_join("1", "nope")
