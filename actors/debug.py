@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -30,6 +30,7 @@ __all__ = (
     "Hook",
     "check_hook_id",
     "check_log_size",
+    "write_event",
 )
 
 DEFAULT_LOG_SIZE = 10
@@ -47,14 +48,21 @@ DONE: Final = _Done()
 
 @attrs.frozen
 class DebugEvent:
-    """One thing that a server did.
+    """One thing that a server did; `peer` is who called, or who got the reply.
 
-    `kind` is "in" (a message was taken), "out" (a reply was given) or "continue". `peer` is who
-    called, or who got the reply.
+    | `kind` | `message` |
+    |---|---|
+    | `"in"` | a message was taken |
+    | `"out"` | a reply was given |
+    | `"noreply"` | a callback has returned, and nobody was answered: None |
+    | `"continue"` | the token |
+    | `"enter"` | a state machine enters this state |
+    | `"consume"`, `"postpone"` | what a state machine did with this event |
+    | `"start_timer"` | a timeout action of a state machine |
     """
 
     kind: str
-    message: Any
+    message: Any = None
     peer: Pid | None = None
 
 
@@ -72,6 +80,19 @@ Hook: TypeAlias = Callable[[Any, DebugEvent, Any], Any]
 """`hook(its state, event, the server's state)`: its next state, or `DONE`. Runs in the server."""
 
 
+class Debugged(Protocol):
+    """A server, as far as it is recorded. One with `tells_events` says itself what it did with a
+    message.
+    """
+
+    @property
+    def pid(self) -> Pid:
+        """Its pid."""
+
+    def _get_state(self) -> Any:
+        """For hooks."""
+
+
 def check_log_size(size: object) -> None:
     """Raise `ValueError` unless a log can have that size: a number of events, or None for none."""
     if size is not None and (type(size) is not int or size < 1):
@@ -84,6 +105,18 @@ def check_hook_id(id: object) -> None:
         hash(id)
     except TypeError as error:
         raise TypeError(f"the id of a hook must be hashable; got {id!r}") from error
+
+
+def write_event(path: str, event: DebugEvent, _: Any) -> str:
+    """A hook, with the path as its state: append one line to a file. It is opened each time, so
+    there is none to be closed when the server ends.
+    """
+    words = [event.kind]
+    words += [] if event.kind == "noreply" else [reports.shorten(event.message)]
+    words += [] if event.peer is None else [reports.shorten(event.peer)]
+    with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123  # a Path takes longer
+        file.write(" ".join(words) + "\n")
+    return path
 
 
 def _log_size(_: DebugOptions, _attribute: attrs.Attribute[int | None], size: object) -> None:
@@ -103,22 +136,32 @@ class DebugOptions:
     statistics: bool = False
     trace: bool = False
 
-    def begin(self, server: Pid, state: Callable[[], Any]) -> Debug | None:
-        """The debugging state of `server`, whose state `state()` gives; None if nothing is on."""
-        debug = Debug(state)
+    def begin(self, server: Debugged) -> Debug | None:
+        """The debugging state of `server`; None if nothing is on."""
+        debug = Debug(server)
         debug.log(self.log)
         debug.count(on=self.statistics)
-        debug.trace = server if self.trace else None
+        debug.trace = server.pid if self.trace else None
         return None if debug.idle else debug
 
 
 class Debug:
     """What is recorded of one server."""
 
-    __slots__ = ("_hooks", "_log", "_messages_in", "_messages_out", "_started", "_state", "trace")
+    __slots__ = (
+        "_hooks",
+        "_log",
+        "_messages_in",
+        "_messages_out",
+        "_started",
+        "_state",
+        "_tells_itself",
+        "trace",
+    )
 
-    def __init__(self, state: Callable[[], Any]) -> None:
-        self._state = state
+    def __init__(self, server: Debugged) -> None:
+        self._state = server._get_state
+        self._tells_itself = getattr(server, "tells_events", False)
         self.trace: Pid | None = None
         """The server's pid while its events are written to the log of the program."""
         self._log: deque[DebugEvent] | None = None
@@ -151,11 +194,17 @@ class Debug:
             self._messages_in += 1
         self._record(event)
 
-    def replied(self, call: Call) -> None:
-        """The callback that was given `call` has returned; if it was answered, that is an event."""
-        if call.done and call.error is None:
+    def handled(self, item: Any, stop: Any) -> None:
+        """The callback that was given `item` has returned; `stop` if the server is to end."""
+        if isinstance(item, Call) and item.done and item.error is None:
             self._messages_out += 1
-            self._record(DebugEvent("out", call.value, call.caller))
+            self._record(DebugEvent("out", item.value, item.caller))
+        elif stop is None and not self._tells_itself:
+            self._record(DebugEvent("noreply"))
+
+    def tell(self, kind: str, message: Any = None, peer: Pid | None = None) -> None:
+        """The server tells an event of its own."""
+        self._record(DebugEvent(kind, message, peer))
 
     def _record(self, event: DebugEvent) -> None:
         """Tell whoever listens; a hook that raises is removed, so it harms nobody."""

@@ -12,11 +12,13 @@ is in seconds. A plain process knows only `terminate`; asked for more it raises.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
+import trio
 
 from actors.debug import (
     DEFAULT_LOG_SIZE,
@@ -27,6 +29,7 @@ from actors.debug import (
     Hook,
     check_hook_id,
     check_log_size,
+    write_event,
 )
 from actors.exceptions import NoProcessError
 from actors.exits import NOPROC
@@ -47,6 +50,7 @@ __all__ = (
     "get_status",
     "install",
     "log",
+    "log_to_file",
     "no_debug",
     "process_info",
     "remove",
@@ -130,6 +134,24 @@ async def get_log(
     """The events that were kept, oldest first."""
     events: list[DebugEvent] = await _ask(server, ("get_log",), timeout)
     return events
+
+
+async def log_to_file(
+    server: Destination,
+    path: str | os.PathLike[str] | None,
+    timeout: float | None = DEFAULT_CALL_TIMEOUT,
+) -> None:
+    """Write each event as a line to a file, which is emptied first; None: no longer (SY4).
+
+    The server writes in its own step, so this is for debugging only. Raises `OSError` if the file
+    cannot be written; if that happens later, the log reports it and nothing more is written.
+    """
+    target = None if path is None else await trio.Path(path).absolute()
+    if target is not None:
+        await target.write_text("")
+    await remove(server, "log_to_file", timeout)
+    if target is not None:
+        await install(server, write_event, str(target), id="log_to_file", timeout=timeout)
 
 
 async def statistics(

@@ -155,7 +155,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 else:
                     then, stop = _interpret(server, result, "handle_call")
                 if debug is not None:
-                    debug.replied(item)
+                    debug.handled(item, stop)
                 continue
             if kind is Cast:
                 result = await server.handle_cast(item.message)
@@ -178,6 +178,8 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                 callback = "handle_info"
             if result is not None:
                 then, stop = _interpret(server, result, callback)
+            if debug is not None:
+                debug.handled(item, stop)
         reason = stop.reason
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is not the server's
         if concerns_trio(error):
@@ -221,7 +223,7 @@ async def _end(
     if stop is not None and stop.reply is not NO_REPLY and isinstance(last, Call):
         last.resolve(stop.reply)
         if process.debug is not None:
-            process.debug.replied(last)
+            process.debug.handled(last, stop)
     if not is_orderly(reason):
         reports.server_crashed(process, describe(process, server, last, reason))
         process.silent = True

@@ -113,6 +113,7 @@ class MachineServer(GenServer):
     """The process of a state machine."""
 
     trap_exit = False  # until `init` knows whose process it is
+    tells_events: ClassVar[bool] = True
 
     _machine: Machine
     _timers: StateTimers
@@ -233,6 +234,9 @@ class MachineServer(GenServer):
                 return stop
         if step.postpone:
             self._postponed.append(event)
+        debug = self._process.debug
+        if debug is not None:
+            debug.tell("postpone" if step.postpone else "consume", event)
         self._transition(step, old)
         return None
 
@@ -242,6 +246,8 @@ class MachineServer(GenServer):
         while again:
             if self._process.exit_reason is not None:
                 await trio.lowlevel.checkpoint()
+            if self._process.debug is not None:
+                self._process.debug.tell("enter", self._machine.state)
             result = await self._machine._handle(Enter(old))
             stop, _, again = self._read(result, step, entering=True)
             if stop is not None:
@@ -256,6 +262,8 @@ class MachineServer(GenServer):
             self._timers.cancel(StateTimeout)
         self._timers.cancel(EventTimeout)
         for action in step.timeouts.values():
+            if self._process.debug is not None:
+                self._process.debug.tell("start_timer", action)
             self._timers.apply(action)
         self._queue.extendleft(reversed(step.inserted))
 

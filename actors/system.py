@@ -97,7 +97,7 @@ def _replace_state(server: Any, change: Any) -> Any:
 
 def _answer_debug(process: Process, server: Any, request: System) -> None:
     verb, *arguments = request.request
-    debug: Debug = process.debug or Debug(server._get_state)
+    debug: Debug = process.debug or Debug(server)
     match verb:
         case "log":
             debug.log(arguments[0])

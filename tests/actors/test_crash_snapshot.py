@@ -309,7 +309,7 @@ async def test_debug_options_say_what_is_recorded_from_the_start(node):
     """G1, SY4: so that a crash report has the last messages without anybody having looked before."""
     server = await Fragile.start()
     process = node.processes[server]
-    process.debug = sys.DebugOptions(log=2, statistics=True).begin(server, dict)
+    process.debug = sys.DebugOptions(log=3, statistics=True).begin(process.server)
     server.send("first")
     server.send("second")
     await wait_settled()
@@ -326,15 +326,18 @@ async def test_debug_options_say_what_is_recorded_from_the_start(node):
 async def test_debug_options_may_trace(node):
     """G1, SY4."""
     server = await Fragile.start()
-    node.processes[server].debug = sys.DebugOptions(trace=True).begin(server, dict)
+    process = node.processes[server]
+    process.debug = sys.DebugOptions(trace=True).begin(process.server)
     with structlog.testing.capture_logs() as logs:
         server.send("seen")
         await wait_settled()
     assert ("trace", "'seen'") in [(log["event"], log.get("message")) for log in logs]
 
 
-def test_debug_options_that_switch_nothing_on_cost_nothing():
-    assert sys.DebugOptions().begin(object(), dict) is None  # type: ignore[arg-type]  # unused
+async def test_debug_options_that_switch_nothing_on_cost_nothing(node):
+    """G1."""
+    process = node.processes[await Fragile.start()]
+    assert sys.DebugOptions().begin(process.server) is None
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True], ids=repr)

@@ -299,16 +299,20 @@ async def test_a_hibernating_server_can_be_suspended_and_goes_on(node):
 
 
 async def test_the_log_keeps_the_last_events(node):
+    """SY4, SY5."""
     pid = await Counter.start()
     me = self_pid()
-    await sys.log(pid, 3)
+    await sys.log(pid, 6)
     await pid.call("a")
     pid.cast("b")
     pid.cast(NoReply(then=Continue("c")))
     assert await sys.get_log(pid) == [
         sys.DebugEvent("in", "b"),
+        sys.DebugEvent("noreply"),
         sys.DebugEvent("in", NoReply(then=Continue("c"))),
+        sys.DebugEvent("noreply"),
         sys.DebugEvent("continue", "c"),
+        sys.DebugEvent("noreply"),
     ]
     await pid.call("d")
     assert (await sys.get_log(pid))[-2:] == [
@@ -322,7 +326,9 @@ async def test_the_log_keeps_ten_events_unless_told_otherwise(node):
     await sys.log(pid)
     for number in range(20):
         pid.cast(number)
-    assert [event.message for event in await sys.get_log(pid)] == list(range(10, 20))
+    events = await sys.get_log(pid)
+    assert len(events) == 10
+    assert [event.message for event in events if event.kind == "in"] == list(range(15, 20))
 
 
 async def test_switching_the_log_off_forgets_it(node):
@@ -385,6 +391,7 @@ async def test_a_hook_sees_each_event_with_its_own_state_and_the_servers(node):
         (0, "in", "x", {"count": 0}),
         (1, "out", 1, {"count": 1}),
         (2, "in", "y", {"count": 1}),
+        (3, "noreply", None, {"count": 2}),
     ]
 
 
@@ -430,7 +437,7 @@ async def test_two_hooks_of_one_id_are_refused_and_of_two_ids_both_called(node):
     await sys.no_debug(pid)
     pid.cast("y")
     await pid.call("z")
-    assert seen == ["a", "b"]
+    assert seen == ["a", "b"] * 2  # "in" and "noreply"
     assert node.processes[pid].debug is None
 
 
@@ -513,5 +520,5 @@ async def test_replies_with_an_action_are_events_too(node):
     pid = await Replying.start()
     await sys.log(pid)
     await pid.call("x")
-    assert [event.kind for event in await sys.get_log(pid)] == ["in", "out", "continue"]
+    assert [event.kind for event in await sys.get_log(pid)] == ["in", "out", "continue", "noreply"]
     await pid.stop(NORMAL)
