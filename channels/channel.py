@@ -53,7 +53,7 @@ from channels.exceptions import (
 from channels.log_filter import LogLevel, is_enabled
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
 from channels.transports.frames import frame
-from channels.typed_events import EventHandler, describe_error, events_of
+from channels.typed_events import EventHandler, check_events, events_of
 from supervisors import Restart
 
 __all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
@@ -127,7 +127,7 @@ class Channel(GenServer):
             try:
                 called = handler.call(self, payload)
             except msgspec.ValidationError as error:
-                return Reply.error(describe_error(error))
+                return Reply.error(handler.describe(payload, error))
             return await called
         _log.warning(
             "unmatched event", topic=self.topic, event_name=event[:80], channel=_name(self)
@@ -229,6 +229,11 @@ class Channel(GenServer):
 
     _message: Message | None = None  # the push that is being handled
     _events_of_class: ClassVar[dict[str, EventHandler[Any]]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raises `DuplicateEventError`, `InvalidHandlerError`: see `typed_events`."""
+        super().__init_subclass__(**options)
+        check_events(cls)
 
     @classmethod
     def _events(cls) -> dict[str, EventHandler[Any]]:

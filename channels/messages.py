@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import IntEnum
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -134,7 +134,17 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
         return cls("error", {} if payload is msgspec.UNSET else payload)
 
 
-class Binary(msgspec.Struct, frozen=True, gc=False):
-    """A payload of raw bytes (Phoenix: `{:binary, data}`). Sent only by V2, in a binary frame."""
+if TYPE_CHECKING:
+    BinaryFrame: TypeAlias = bytes
+else:
 
-    data: bytes
+    class BinaryFrame:
+        """What `Binary.data` is for msgspec: nothing that it could make of JSON."""
+
+
+class Binary(msgspec.Struct, frozen=True, gc=False):
+    """A payload of raw bytes (Phoenix: `{:binary, data}`). Sent only by V2, in a binary frame; no
+    JSON is one, so that whoever gets it knows how it came.
+    """
+
+    data: BinaryFrame
