@@ -111,6 +111,7 @@ from actors.results import (
     Stop,
     Timeout,
 )
+from actors.special_process import SpecialProcess
 from actors.stages import Consumer, IterableProducer, Producer, ProducerConsumer
 from actors.state_machine import StateMachine
 from actors.state_results import (
@@ -243,6 +244,7 @@ __all__ = (
     "Returned",
     "ServerExitedError",
     "Shutdown",
+    "SpecialProcess",
     "StartError",
     "StartIgnoredError",
     "StateMachine",

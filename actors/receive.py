@@ -1,7 +1,7 @@
 """`receive`: a process takes a message out of its mailbox, the oldest that matches (P4).
 
 For plain processes; a GenServer is handed its messages, but may receive in a callback too. Runs in
-the task of the process itself.
+the task of the process itself. System messages are answered on the way (`special_process`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 import trio
 
 from actors.calls import System
-from actors.exceptions import ActorsError
+from actors.exceptions import ActorsError, ProcessExit
 from actors.pid import Reference
 from actors.process import Process, answer_without_loop, current_process
 from actors.selective import NOTHING, Mark
+from actors.special_process import SpecialProcess
+from actors.system import answer_system
 
 __all__ = ("Match", "ReceiveTimeoutError", "receive")
 
@@ -63,6 +65,9 @@ async def _look_and_wait(process: Process, match: Match, timeout: float | None) 
     try:
         while True:
             message = look.find()
+            if type(message) is System:
+                await _answer(process, message)
+                continue
             if message is not NOTHING:
                 return message
             if timeout is not None and (timer is None or not timer.active):
@@ -74,6 +79,18 @@ async def _look_and_wait(process: Process, match: Match, timeout: float | None) 
     finally:
         if timer is not None:
             timer.cancel()
+
+
+async def _answer(process: Process, request: System) -> None:
+    """A system message, to a process without the loop of a behaviour."""
+    special = process.server
+    if not isinstance(special, SpecialProcess):
+        answer_without_loop(request)
+        return
+    stop = await answer_system(process, special, request)
+    if stop is not None:
+        await special.terminate(stop.reason)
+        raise ProcessExit(stop.reason)
 
 
 class _Look:
@@ -97,14 +114,11 @@ class _Look:
         self._matches = matches
 
     def find(self) -> Any:
-        """The message, or NOTHING so far."""
-        while True:
-            found = self._mailbox.find(self._matches, since=self._since, memory=self._memory)
-            if found is NOTHING:
-                self._look_no_further_back()
-            if type(found) is not System:
-                return found
-            answer_without_loop(found)
+        """The message, or NOTHING so far; or a system message that comes before."""
+        found = self._mailbox.find(self._matches, since=self._since, memory=self._memory)
+        if found is NOTHING:
+            self._look_no_further_back()
+        return found
 
     def _look_no_further_back(self) -> None:
         if self._memory is None:
