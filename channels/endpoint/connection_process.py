@@ -105,7 +105,7 @@ async def _answer_http(
             if config.engine == NEEDS_NURSERY:
                 return partial(_run_in_nursery, connection, stream, accept)
             await connection.upgrade(stream, partial(accept, nursery=None))
-            return connection.run
+            return partial(connection.run, services.poller if services.poller.available else None)
         case request, Refused() as refused:
             await _tell_refusal(config, request, refused, stream)
     return None

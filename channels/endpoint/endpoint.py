@@ -18,7 +18,7 @@ import ssl
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal
 
-from actors import Pid
+from actors import Pid, spawn_link
 from channels import fastlane
 from channels.endpoint.config import (
     DEFAULT_ENGINE,
@@ -132,6 +132,8 @@ class Endpoint:
         config, services = self._config, self._services
         children: list[Any] = [Places.child_spec(services)]
         children += [] if self.pubsub.started else [self.pubsub]
+        if services.poller.available:
+            children.append(ChildSpec("poller", self._start_poller))
         children += [
             _supervisor("channels", self._start_channels),
             _supervisor("connections", self._start_connections),
@@ -143,6 +145,9 @@ class Endpoint:
             shutdown = config.drainer.shutdown + 1.0
             children.append(Drainer.child_spec(services, config.drainer, shutdown=shutdown))
         return await Supervisor.start_link(children)
+
+    def _start_poller(self) -> Pid:
+        return spawn_link(self._services.poller.run, label="Poller")
 
     async def _start_channels(self) -> Pid:
         self._services.channels = await DynamicSupervisor.start_link()

@@ -18,6 +18,7 @@ from channels.token import Token
 from channels.transports.connection import Connection
 from channels.transports.limits_addresses import Gatekeeper
 from channels.transports.longpoll_session import LongPollSession
+from channels.transports.poller import Poller
 
 __all__ = ("Services",)
 
@@ -33,6 +34,8 @@ class Services:
     addresses: tuple[tuple[str, int], ...] = ()  # where the listener listens
     listeners: list[trio.SocketListener] = attrs.field(factory=list, repr=False)
     draining: bool = False
+    poller: Poller = attrs.field(factory=Poller)
+    """Reads for the connections that it can read for; its process is a child of the endpoint."""
     sessions: dict[str, LongPollSession] = attrs.field(factory=dict, repr=False)  # by their token
     tokens: Token = attrs.field(factory=lambda: Token(os.urandom(32)), repr=False)
     """Signs long poll sessions, which live as long as this process at most."""

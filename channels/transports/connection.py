@@ -9,7 +9,9 @@ Owner of the engine and the outbox: this process.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Any
 
 import attrs
@@ -22,7 +24,9 @@ from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
 from channels.transports.limits import Limits, explain
 from channels.transports.outbox import Outbox
-from channels.transports.websocket import ConnectionClosed, Engine, Inbound
+from channels.transports.polled import Polled
+from channels.transports.poller import Poller
+from channels.transports.websocket import ConnectionClosed, Engine, Inbound, SansIOEngine
 
 __all__ = ("DISCONNECT", "Connection", "ConnectionStatistics", "Drain", "Limits")
 
@@ -30,6 +34,9 @@ _log = structlog.get_logger("channels")
 
 DISCONNECT = "disconnect"
 """The event that, broadcast on a socket's id, closes its connections."""
+
+SECONDS_PER_TURN = 0.000_15
+"""After this long the others get their turn, before more of one read's messages are handled."""
 
 LINGER_TIMEOUT = 0.5
 """Seconds that a client has to read the last of what we sent and to close its side."""
@@ -62,6 +69,7 @@ class Connection(TransportProcess):
         "_frames_in",
         "_heard",
         "_idle_timer",
+        "_left",
         "_outbox",
         "_since",
         "_written",
@@ -76,6 +84,7 @@ class Connection(TransportProcess):
         self._close_timer: Any = None
         self._idle_timer: Any = None
         self._heard = self._since = trio.current_time()
+        self._left: deque[Inbound] | None = None  # read, and not yet handled
         self._frames_in = 0
         self._bytes_in = 0
         self._written = -1  # bytes, by the last check in which something waited to be written
@@ -121,8 +130,11 @@ class Connection(TransportProcess):
         self.push = outbox.push
         self._engine.watcher = self
 
-    async def run(self) -> None:
+    async def run(self, poller: Poller | None = None) -> None:
         """Serve the client until either side ends it. Runs in the connection's process.
+
+        With a `poller`, and a plain socket, what the client sends is read in the poller's steps;
+        else this task waits for it.
 
         The frames of this coroutine and of those above it live as long as the connection does, so
         they hold nothing that is not needed until then.
@@ -130,8 +142,10 @@ class Connection(TransportProcess):
         engine = self._begin()
         end = ConnectionClosed(1006, "the connection's process ended")
         try:
+            if poller is not None and isinstance(engine, SansIOEngine):
+                await self._be_polled(engine, poller)
             while True:
-                self._take_all(await engine.receive())
+                await self._take(await engine.receive())
         except ConnectionClosed as closed:
             end = closed.with_traceback(None)  # which would hold this frame, which holds it
         finally:
@@ -143,6 +157,12 @@ class Connection(TransportProcess):
             await outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
                 LINGER_TIMEOUT, lingering=not end.clean
             )
+
+    async def _be_polled(self, engine: SansIOEngine, poller: Poller) -> None:
+        plain = engine.plain_socket
+        if plain is not None:
+            await self._take(engine.take_what_was_read())
+            await Polled(self, self._process, engine, plain, poller).wait_closed()
 
     def _detach(self) -> Outbox:
         """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
@@ -182,20 +202,40 @@ class Connection(TransportProcess):
         self.close(CloseCode.TOO_MANY, words)
         raise ConnectionClosed(CloseCode.TOO_MANY, words)  # not a byte more is read of it
 
-    def _take_all(self, batch: list[Inbound]) -> None:
+    async def _take(self, batch: list[Inbound]) -> None:
+        behind = self.take_turn(batch)
+        while behind:
+            await trio.lowlevel.checkpoint()
+            behind = self.go_on()
+
+    def take_turn(self, batch: list[Inbound]) -> bool:
+        """Handle what one read brought, but no more than one turn's worth. Is something left?"""
         self._frames_in += len(batch)
         if len(batch) == 1:
             if self._end is None:
                 self.take(*batch[0])
-            return
-        assert self._outbox is not None
-        self._outbox.cork()  # all answers to one read leave in one write
+            return False
+        self._left = deque(batch)
+        return self.go_on()
+
+    def go_on(self) -> bool:
+        """Handle another turn's worth of what is left. Is something left still?"""
+        left, outbox = self._left, self._outbox
+        if left is None or outbox is None:
+            return False
+        ends = perf_counter() + SECONDS_PER_TURN
+        outbox.cork()  # all answers of a turn leave in one write
         try:
-            for opcode, data in batch:
-                if self._end is None:
-                    self.take(opcode, data)
+            while left and self._end is None:
+                self.take(*left.popleft())
+                if perf_counter() > ends:
+                    break
         finally:
-            self._outbox.uncork()
+            outbox.uncork()
+        if left and self._end is None:
+            return True
+        self._left = None
+        return False
 
     # -- the end ---------------------------------------------------------------------------------
 

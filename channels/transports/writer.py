@@ -103,6 +103,11 @@ class Writer:
         self._direct: Callable[[bytes], int] | None = None
         self._allow_direct()
 
+    @property
+    def plain_socket(self) -> socket.socket | None:
+        """The non-blocking socket; None under TLS."""
+        return self._socket
+
     # -- pushing --------------------------------------------------------------------------------
 
     def push(self, frame: bytes, key: Hashable | None = None) -> None:

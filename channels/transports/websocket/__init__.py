@@ -15,6 +15,7 @@ from channels.transports.websocket.engine import (
     ConnectionClosed,
     Engine,
     Inbound,
+    SansIOEngine,
     UpgradeRequest,
 )
 from channels.transports.websocket.handshake import BadUpgradeError, check_upgrade
@@ -27,6 +28,7 @@ __all__ = (
     "ConnectionClosed",
     "Engine",
     "Inbound",
+    "SansIOEngine",
     "UpgradeRequest",
     "check_upgrade",
     "load_engine",

@@ -9,6 +9,7 @@ alone calls it.
 
 from __future__ import annotations
 
+import socket
 from typing import Final, Protocol, TypeAlias
 
 import trio
@@ -192,27 +193,56 @@ class SansIOEngine(EngineBase):
 
     async def receive(self) -> list[Inbound]:
         """See `Engine.receive`."""
-        while self._end is None:
+        while True:
             data: bytes | bytearray = self._received
             if data:
                 self._received = b""
                 await trio.lowlevel.checkpoint()
-            else:
+            elif self._end is None:
                 try:  # here, not in a method: every frame on this stack lives with the connection
-                    data = await self._outbox.receive_some(_READ if self._frames else _READ_MORE)
+                    data = await self._outbox.receive_some(self.read_size)
                 except trio.BrokenResourceError as error:
                     self._end = ConnectionClosed(ABNORMAL, str(error))
-                    data = b""
                 except trio.ClosedResourceError:
                     self._end = ConnectionClosed(ABNORMAL, "closed by us")
-                    data = b""
+            messages = self.take(data)
+            data = b""
+            if messages:
+                return messages
+
+    @property
+    def read_size(self) -> int:
+        """How many bytes the next read should ask for."""
+        return _READ if self._frames else _READ_MORE
+
+    def take(self, data: bytes | bytearray) -> list[Inbound]:
+        """What one read brought, b"" at the end of the stream: the messages that it completed, none
+        after `close`. Raises `ConnectionClosed` as `receive` does, when no messages come before it.
+        """
+        if self._end is None:
             messages = self._feed(data)
             self.watcher.on_read(self._frames, len(data))
-            data = b""
             if messages and not self._closing:
                 return messages
-        self._outbox.finish(self._last_frame)
-        raise ConnectionClosed(self._end.code, self._end.reason, clean=self._end.clean)
+        if self._end is not None:
+            self._outbox.finish(self._last_frame)
+            raise ConnectionClosed(self._end.code, self._end.reason, clean=self._end.clean)
+        return []
+
+    def take_what_was_read(self) -> list[Inbound]:
+        """As `take`, for what came behind the request's head."""
+        data, self._received = self._received, b""
+        return self.take(data) if data else []
+
+    @property
+    def ended(self) -> bool:
+        """Will the next `take` raise, whatever is read?"""
+        return self._end is not None
+
+    @property
+    def plain_socket(self) -> socket.socket | None:
+        """What to read from without waiting; None where that cannot be done (TLS)."""
+        return self._outbox.plain_socket
 
     def _feed(self, data: bytes | bytearray) -> list[Inbound]:
         raise NotImplementedError
