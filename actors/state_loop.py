@@ -7,9 +7,10 @@ timeouts of zero seconds (SM5). Owner of the queues and timers; the user's objec
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Awaitable
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, ClassVar, Protocol
 
 import trio
@@ -131,9 +132,12 @@ class MachineServer(GenServer):
         process.trap_exit = trap_exit
         machine._server = self
         result = machine.init(*args, **kwargs)
-        return (
-            self._wait_for(machine, result) if isawaitable(result) else self._begin(machine, result)
-        )
+        if not isawaitable(result):
+            return self._begin(machine, result)
+        waiting = self._wait_for(machine, result)
+        if iscoroutine(result):  # with a machine that is ended before its first step both go
+            weakref.finalize(waiting, result.close).atexit = False
+        return waiting
 
     async def _wait_for(self, machine: Machine, initialising: Awaitable[Any]) -> Any:
         return self._begin(machine, await initialising)

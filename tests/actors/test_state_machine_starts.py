@@ -1,5 +1,6 @@
 """Starting and stopping machines as any server (semantics SM1, PL1 to PL5, G1, G5; BM)."""
 
+import gc
 import math
 
 import pytest
@@ -244,3 +245,21 @@ async def test_the_exit_of_a_machine_that_was_started_linked_is_heard(node):
         pid.exit(KILL)
         await assert_down(pid)
         assert await receive(Exit) == Exit(pid, KILLED)
+
+
+async def test_a_machine_that_is_ended_before_its_first_step_never_awaits_its_init(node):
+    """P13; and Python does not complain of a coroutine that nobody awaited."""
+    ran = []
+
+    class Waits(StateMachine):
+        async def init(self):
+            ran.append(1)
+
+    with trio.CancelScope() as given_up:
+        given_up.cancel()
+        await Waits.start_link()
+    await wait_settled()
+    gc.collect()
+    assert given_up.cancelled_caught
+    assert ran == []
+    assert len(node.processes) == 1
