@@ -6,11 +6,14 @@
         ref = push(room, "ping", {"a": 1})
         await assert_reply(ref, "ok", {"a": 1})
 
-Channels, PubSub and the connection's topic table are the real ones; only the WebSocket is left out.
-What a channel sends passes through the V2 serializer, so a test sees what a client would see. Each
-`assert_` takes the oldest match out of what has arrived and waits `timeout` seconds for it; each
-`refute_` waits that long for nothing. A pattern is a value that must be equal, a function that says
-whether it matches, or `ANY`.
+Channels, PubSub and all that a connection does for its channels are the real ones; only the
+WebSocket is left out, and the limits on rates. What is sent passes through the V2 serializer, in
+both directions, so a test sees what a client would see. What Phoenix writes with an exclamation
+mark is the only kind here: a join that is refused raises.
+
+Each `assert_` takes the oldest match out of what has arrived and waits `timeout` seconds for it;
+each `refute_` waits that long for nothing. A pattern is a value that must be equal, a function that
+says whether it matches, or `ANY`.
 
 Everything is called from a process of a node: within `open_node()`, or a fixture that opens one.
 """
@@ -22,17 +25,22 @@ from channels.testing.verbs import (
     JoinRefusedError,
     PushRef,
     assert_broadcast,
+    assert_closed,
     assert_push,
     assert_reply,
     broadcast_from,
     close,
     connect,
+    disconnect,
     join,
     leave,
     push,
+    refresh,
     refute_broadcast,
+    refute_closed,
     refute_push,
     refute_reply,
+    socket,
     subscribe_and_join,
 )
 
@@ -43,16 +51,21 @@ __all__ = (
     "PushRef",
     "TestSocket",
     "assert_broadcast",
+    "assert_closed",
     "assert_push",
     "assert_reply",
     "broadcast_from",
     "close",
     "connect",
+    "disconnect",
     "join",
     "leave",
     "push",
+    "refresh",
     "refute_broadcast",
+    "refute_closed",
     "refute_push",
     "refute_reply",
+    "socket",
     "subscribe_and_join",
 )

@@ -5,56 +5,93 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgspec
 import trio
 
-from actors import Down, Pid, Shutdown, StartError, current_node, is_orderly
+from actors import NORMAL, Pid, spawn
 from actors.process import Process
-from channels.channel import JoinRequest
-from channels.effects import Effect, Forward, Join, Leave, Send, SendReply, StopChannel
-from channels.messages import Binary, Broadcast, Message, Opcode
-from channels.multiplexer import Multiplexer
+from channels.messages import Broadcast, Message
 from channels.pubsub import PubSub
-from channels.serializers import V2, Serializer
+from channels.serializers import V2
 from channels.socket import UserSocket, router_of
-from channels.testing.wire import read, unframe
-from supervisors import ChildSpec
+from channels.testing.wire import read, unframe, write
+from channels.transports.base import TransportProcess
+from channels.transports.limits import Limits
+from channels.transports.limits_addresses import Gatekeeper
+from supervisors import DynamicSupervisor
 
-__all__ = ("TestSocket",)
+__all__ = ("TestSocket", "open_socket")
 
 T = TypeVar("T")
 
 
-class TestSocket:
-    """The connection of a test: stands where the WebSocket's process would. Entity."""
+async def open_socket(socket: UserSocket, socket_id: str | None, pubsub: PubSub) -> TestSocket:
+    """A connection for `socket`, whose channels live under a supervisor of their own, which is
+    linked to the calling process.
+    """
+    supervisor = await DynamicSupervisor.start_link()
+    process = spawn(trio.sleep_forever, label="TestSocket").target
+    assert isinstance(process, Process)
+    return TestSocket(process, socket, socket_id, pubsub, supervisor)
+
+
+class TestSocket(TransportProcess):
+    """The connection of a test: what every transport is, without a wire. Entity.
+
+    `closed` is the code and reason with which the server has closed it.
+    """
 
     __test__ = False  # pytest: it is not a test case
 
-    def __init__(self, socket: UserSocket, pubsub: PubSub, process: Process) -> None:
-        self.socket = socket
-        self.pid = process.pid
-        self.serializer: Serializer = V2()
-        self.pubsub = pubsub
+    def __init__(
+        self,
+        process: Process,
+        socket: UserSocket,
+        socket_id: str | None,
+        pubsub: PubSub,
+        supervisor: Pid,
+    ) -> None:
+        limits = Limits(held=1_000, held_bytes=0).without_rates()
+        gatekeeper = Gatekeeper(limits.address)
+        address = gatekeeper.enter("test", trio.current_time())
+        assert address is not None  # there are no limits
+        super().__init__(
+            process,
+            socket,
+            socket_id,
+            "test",
+            router_of(type(socket)).route,
+            serializer=V2(),
+            pubsub=pubsub,
+            channel_supervisor=lambda: supervisor,
+            limits=limits,
+            gatekeeper=gatekeeper,
+            address=address,
+        )
+        self.push = self._receive
+        self.closed: tuple[int, str] | None = None
         self.received: list[Message] = []
         """What the client has got and no assertion has taken, oldest first."""
         self.broadcasts: list[Broadcast] = []
         """What was broadcast on the topics of `subscribe_and_join`, oldest first."""
-        self._process = process
         self._changed = trio.Event()
         self._serial = 0
-        self._keys: dict[Pid, int] = {}
-        self._multiplexer: Multiplexer[Any, Pid] = Multiplexer(
-            router_of(type(socket)).route, max_channels=type(socket).max_channels
-        )
-        process.handle_in_place(self._on_message)
+        self._subscribed: set[str] = set()  # by the test
+        process.handle_in_place(self.on_message)
+        if socket_id is not None:
+            pubsub.subscribe(socket_id, pid=self.pid)
 
     def __repr__(self) -> str:
-        return f"<TestSocket {type(self.socket).__name__} {self._multiplexer!r}>"
+        return f"<TestSocket {type(self._socket).__name__} {self._multiplexer!r}>"
+
+    @property
+    def id(self) -> str | None:
+        """The topic on which it can be told to disconnect."""
+        return self._socket_id
 
     @property
     def assigns(self) -> dict[str, Any]:
         """What `connect` has learnt."""
-        return self.socket.assigns
+        return self._socket.assigns
 
     # -- as a client ---------------------------------------------------------------------------
 
@@ -64,14 +101,17 @@ class TestSocket:
         return str(self._serial)
 
     def send(self, message: Message) -> None:
-        """Give the server a message, as if it had come over the wire (strings as keys)."""
-        payload = message.payload
-        if not isinstance(payload, Binary):
-            payload = msgspec.json.decode(msgspec.json.encode(payload))
-        message = msgspec.structs.replace(message, payload=payload)
-        self._carry_out(self._multiplexer.receive(message))
+        """Give the server a message, as it comes over the wire (strings as keys)."""
+        if self.closed is None:
+            self.take(*write(message))
 
-    async def take(
+    def subscribe(self, topic: str) -> None:
+        """Let `broadcasts` have what is broadcast on `topic`. Once."""
+        if topic != self.id and topic not in self._subscribed:
+            self.pubsub.subscribe(topic, pid=self.pid)
+        self._subscribed.add(topic)
+
+    async def take_when_there(
         self, wanted: Callable[[], T | None], timeout: float, describe: Callable[[], str]
     ) -> T:
         """Wait until `wanted()` gives something; if not, AssertionError with `describe()`."""
@@ -86,29 +126,29 @@ class TestSocket:
 
     # -- as a transport ------------------------------------------------------------------------
 
-    def push(self, data: bytes, key: object = None) -> None:
-        """See `channel.Transport`: keep what the client would get."""
-        opcode, payload = unframe(data)
-        self.received.append(read(opcode, payload))
-        self._notify()
+    def close(self, code: int, reason: str) -> None:
+        """End: nobody waits for an answer to a close frame here."""
+        if self.closed is None:
+            self.closed = (int(code), reason)
+            self.end_channels()
+            self._process.begin_exit(NORMAL)
+            self._notify()
 
-    def started(self, key: int, channel: Pid) -> None:
-        """See `channel.Transport`."""
-        self._keys[channel] = key
-        self._process.watch(channel, channel)
-        self._carry_out(self._multiplexer.started(key, channel))
+    def on_message(self, message: Any) -> None:
+        """For `Process.handle_in_place`."""
+        if type(message) is Broadcast:
+            if message.topic in self._subscribed:
+                self.broadcasts.append(message)
+                self._notify()
+            if message.topic != self.id:
+                return
+        super().on_message(message)
 
-    def joined(self, key: int, response: Any) -> None:
-        """See `channel.Transport`."""
-        self._carry_out(self._multiplexer.joined(key, response))
-
-    def refused(self, key: int, response: Any) -> None:
-        """See `channel.Transport`."""
-        self._carry_out(self._multiplexer.refused(key, response))
-
-    def closing(self, key: int) -> None:
-        """See `channel.Transport`."""
-        self._carry_out(self._multiplexer.exited(key, crashed=False))
+    def _receive(self, data: bytes, _key: object = None) -> None:
+        """`push`: keep what the client would get."""
+        if self.closed is None:
+            self.received.append(read(*unframe(data)))
+            self._notify()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -122,54 +162,11 @@ class TestSocket:
         assert isinstance(pid, Pid)
         return pid
 
-    def _carry_out(self, effects: tuple[Effect[Any, Pid], ...]) -> None:
-        for effect in effects:
-            match effect:
-                case Forward() | Leave():
-                    effect.channel.send(effect.message)
-                case SendReply(join_ref, ref, topic, status, response):
-                    encode = self.serializer.encode_reply
-                    self._keep(encode(join_ref, ref, topic, status, response))
-                case Send(message):
-                    self._keep(self.serializer.encode_message(message))
-                case StopChannel(channel, reason):
-                    channel.target.receive_exit(self.pid, Shutdown(reason), linked=False)
-                case Join():
-                    self._start_channel(effect)
-
-    def _keep(self, encoded: tuple[Opcode, bytes]) -> None:
-        self.received.append(read(*encoded))
-        self._notify()
-
-    def _start_channel(self, effect: Join[Any]) -> None:
-        """In a process of its own, which stands where the supervisor of all channels would."""
-        assigns = dict(self.socket.assigns)
-        request = JoinRequest(
-            self, effect.key, effect.topic, effect.join_ref, effect.payload, assigns
-        )
-        function, args, kwargs = ChildSpec.of(effect.handler.child_spec(request)).start
-
-        async def start() -> None:
-            try:
-                await function(*args, **kwargs)
-            except StartError:
-                self._carry_out(self._multiplexer.exited(effect.key, crashed=True))
-            await trio.sleep_forever()
-
-        current_node().spawn(
-            start, (), label="channel starter", parent=self._process, link=True, trap_exit=True
-        )
-
-    def _on_message(self, message: Any) -> None:
-        match message:
-            case Down(object=channel, reason=reason):
-                key = self._keys.pop(channel, None)
-                if key is not None:
-                    crashed = not is_orderly(reason)
-                    self._carry_out(self._multiplexer.exited(key, crashed=crashed))
-            case Broadcast():
-                self.broadcasts.append(message)
-                self._notify()
+    def forget(self, channel: Pid) -> None:
+        """The test closes one of its channels: its end is no news to the client."""
+        key = self._keys.pop(channel, None)
+        if key is not None:
+            self._multiplexer.exited(key, crashed=False)
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, trio.Event()

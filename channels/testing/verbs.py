@@ -8,14 +8,14 @@ from typing import Any, Final, TypeVar
 import attrs
 import trio
 
-from actors import Pid, Shutdown, spawn
-from actors.process import Process
+from actors import KILL, Pid, Shutdown
 from channels import fastlane
 from channels.exceptions import ChannelsError
-from channels.messages import JOIN, LEAVE, REPLY, Broadcast, Message, Reply
+from channels.messages import AUTH_TOKEN, HEARTBEAT_TOPIC, JOIN, LEAVE, REPLY, Broadcast, Message
 from channels.pubsub import PubSub
 from channels.socket import ConnectInfo, PeerData, UserSocket
-from channels.testing.connection import TestSocket
+from channels.testing.connection import TestSocket, open_socket
+from channels.transports.connection import DISCONNECT
 
 __all__ = (
     "ANY",
@@ -23,17 +23,22 @@ __all__ = (
     "JoinedChannel",
     "PushRef",
     "assert_broadcast",
+    "assert_closed",
     "assert_push",
     "assert_reply",
     "broadcast_from",
     "close",
     "connect",
+    "disconnect",
     "join",
     "leave",
     "push",
+    "refresh",
     "refute_broadcast",
+    "refute_closed",
     "refute_push",
     "refute_reply",
+    "socket",
     "subscribe_and_join",
 )
 
@@ -53,7 +58,7 @@ ANY: Final = _Any()
 
 
 class JoinRefusedError(ChannelsError, AssertionError):
-    """`subscribe_and_join` was refused; `response` is what the client would have got."""
+    """A join was refused, or crashed; `response` is what the client has got."""
 
     def __init__(self, topic: str, response: Any) -> None:
         super().__init__(f"the join of {topic!r} was refused: {response!r}")
@@ -82,31 +87,63 @@ class JoinedChannel:
 # -- connecting and joining ----------------------------------------------------------------------
 
 
+async def socket(
+    socket_class: type[UserSocket],
+    id: str | None = None,
+    assigns: Mapping[str, Any] | None = None,
+    *,
+    pubsub: PubSub,
+) -> TestSocket:
+    """A connection with this id and these assigns, of which `connect` was not asked."""
+    made = socket_class()
+    made.assigns.update(assigns or {})
+    return await open_socket(made, id, pubsub)
+
+
 async def connect(
     socket_class: type[UserSocket],
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[Any, Any] | None = None,
     *,
     pubsub: PubSub,
     info: ConnectInfo | None = None,
+    auth_token: str | None = None,
 ) -> TestSocket:
-    """Let a client connect. Raises what the socket's `connect` raises: `ConnectRefused`."""
-    socket = socket_class()
+    """Let a client connect, whose params have strings as keys. Its id is asked for.
+
+    `info` is what the socket is told of the client, by default a local one; `auth_token` what it
+    has sent as such. Raises what the socket's `connect` raises: `ConnectRefused`; TypeError for an
+    id that is none.
+    """
+    made = socket_class()
     where = info or ConnectInfo(PeerData("127.0.0.1", 0), "/socket", "", ())
-    await socket.connect(dict(params or {}), where)
-    pid = spawn(trio.sleep_forever, label="TestSocket")
-    process = pid.target
-    assert isinstance(process, Process)
-    return TestSocket(socket, pubsub, process)
+    if auth_token is not None:
+        where = attrs.evolve(where, auth_token=auth_token)
+    await made.connect(_with_strings_as_keys(params or {}), where)
+    socket_id = made.id()
+    if not isinstance(socket_id, str | None):
+        raise TypeError(f"{socket_class.__name__}.id() gave {socket_id!r}; expected a str or None")
+    return await open_socket(made, socket_id, pubsub)
+
+
+def _with_strings_as_keys(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _with_strings_as_keys(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_with_strings_as_keys(item) for item in value]
+    return value
 
 
 async def join(
     socket: TestSocket, topic: str, payload: Any = None, *, timeout: float = 5.0
-) -> tuple[PushRef, Reply]:
-    """Join, and wait for the answer, whatever it is."""
+) -> JoinedChannel:
+    """Join, and wait for the answer. Raises `JoinRefusedError`."""
     ref = PushRef(socket, socket.next_ref())
-    socket.send(Message(ref.ref, ref.ref, topic, JOIN, payload or {}))
-    message = await assert_reply(ref, timeout=timeout)
-    return ref, Reply(message.payload["status"], message.payload["response"])
+    socket.send(Message(ref.ref, ref.ref, topic, JOIN, {} if payload is None else payload))
+    answer = (await assert_reply(ref, timeout=timeout)).payload
+    if answer["status"] != "ok":
+        raise JoinRefusedError(topic, answer["response"])
+    return JoinedChannel(socket, topic, ref.ref, socket.channel_of(topic), answer["response"])
 
 
 async def subscribe_and_join(
@@ -116,11 +153,8 @@ async def subscribe_and_join(
 
     Raises `JoinRefusedError`.
     """
-    socket.pubsub.subscribe(topic, pid=socket.pid)
-    ref, reply = await join(socket, topic, payload, timeout=timeout)
-    if reply.status != "ok":
-        raise JoinRefusedError(topic, reply.response)
-    return JoinedChannel(socket, topic, ref.ref, socket.channel_of(topic), reply.response)
+    socket.subscribe(topic)
+    return await join(socket, topic, payload, timeout=timeout)
 
 
 async def leave(channel: JoinedChannel) -> PushRef:
@@ -128,13 +162,25 @@ async def leave(channel: JoinedChannel) -> PushRef:
     return push(channel, LEAVE, {})
 
 
-async def close(socket: TestSocket, *, timeout: float = 5.0) -> None:
-    """End the connection and wait until its channels have ended, `timeout` seconds at most."""
-    channels = socket.channels()
-    socket.pid.exit(Shutdown("closed"))
-    with trio.fail_after(timeout):
-        for pid in (socket.pid, *channels):
+async def close(where: TestSocket | JoinedChannel, *, timeout: float = 5.0) -> None:
+    """The client goes: end one channel, or the connection with all of its channels.
+
+    Waits for their end, which `terminate` hears as `Shutdown("closed")`, and kills those that live
+    after `timeout` seconds.
+    """
+    if isinstance(where, JoinedChannel):
+        connection, doomed = where.socket, [where.pid]
+        connection.forget(where.pid)
+        where.pid.target.receive_exit(connection.pid, Shutdown("closed"), linked=False)
+    else:
+        doomed = [where.pid, *where.channels()]
+        where.close(1000, "closed by the test")
+    with trio.move_on_after(timeout):
+        for pid in doomed:
             await pid.wait_exited()
+    for pid in doomed:
+        pid.exit(KILL)
+        await pid.wait_exited()
 
 
 # -- pushing -------------------------------------------------------------------------------------
@@ -149,12 +195,24 @@ def push(channel: JoinedChannel, event: str, payload: Any = None) -> PushRef:
     return ref
 
 
+def refresh(socket: TestSocket, params: Any) -> PushRef:
+    """New credentials, as a client sends them (`auth_token`); the ref for `assert_reply`."""
+    ref = PushRef(socket, socket.next_ref())
+    socket.send(Message(None, ref.ref, HEARTBEAT_TOPIC, AUTH_TOKEN, params))
+    return ref
+
+
 def broadcast_from(channel: JoinedChannel, event: str, payload: Any) -> None:
     """Broadcast on the channel's topic to everybody but the test itself."""
     message = Broadcast(channel.topic, event, payload)
     channel.socket.pubsub.broadcast_from(
         channel.socket.pid, channel.topic, message, fastlane.dispatch
     )
+
+
+def disconnect(pubsub: PubSub, socket_id: str) -> None:
+    """Close all connections of an id, as `Endpoint.disconnect` does."""
+    pubsub.broadcast(socket_id, Broadcast(socket_id, DISCONNECT, {}), fastlane.dispatch)
 
 
 # -- asserting -----------------------------------------------------------------------------------
@@ -238,6 +296,24 @@ async def refute_broadcast(
     await _refute(assert_broadcast(socket, event, payload, timeout=timeout))
 
 
+async def assert_closed(
+    socket: TestSocket, code: Any = ANY, *, timeout: float = TIMEOUT
+) -> tuple[int, str]:
+    """The server has closed the connection with this code; code and reason."""
+
+    def closed() -> tuple[int, str] | None:
+        return socket.closed if socket.closed and _matches(code, socket.closed[0]) else None
+
+    return await socket.take_when_there(
+        closed, timeout, lambda: f"no close {code!r}; there is {socket.closed!r}"
+    )
+
+
+async def refute_closed(socket: TestSocket, code: Any = ANY, *, timeout: float = TIMEOUT) -> None:
+    """The server does not close the connection."""
+    await _refute(assert_closed(socket, code, timeout=timeout))
+
+
 async def _refute(assertion: Any) -> None:
     try:
         found = await assertion
@@ -259,7 +335,7 @@ async def _take(
                 return items.pop(index)
         return None
 
-    return await socket.take(first, timeout, lambda: f"no {what}; there is {items!r}")
+    return await socket.take_when_there(first, timeout, lambda: f"no {what}; there is {items!r}")
 
 
 def _matches(pattern: Any, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Reading what a server sends, as a client does: RFC 6455 frames, V2 messages. Pure."""
+"""Reading and writing as a client does: RFC 6455 frames of a server, V2 messages. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from channels.messages import Binary, Message, Opcode
 
-__all__ = ("read", "unframe")
+__all__ = ("read", "unframe", "write")
 
 
 def unframe(data: bytes) -> tuple[Opcode, bytes]:
@@ -16,6 +16,16 @@ def unframe(data: bytes) -> tuple[Opcode, bytes]:
     size = data[1]
     head = {126: 4, 127: 10}.get(size, 2)
     return Opcode(data[0] & 0x0F), data[head:]
+
+
+def write(message: Message) -> tuple[Opcode, bytes]:
+    """A client's frame of the V2 serializer. Raises ValueError for what a client cannot send."""
+    if not isinstance(message.payload, Binary):
+        return Opcode.TEXT, msgspec.json.encode(message)
+    parts = (message.join_ref or "", message.ref or "", message.topic, message.event)
+    fields = [str(part).encode() for part in parts]
+    head = bytes([0, *map(len, fields)])
+    return Opcode.BINARY, head + b"".join(fields) + message.payload.data
 
 
 def read(opcode: Opcode, data: bytes) -> Message:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import structlog.testing
+import trio
 
+from actors import Shutdown, spawn
 from channels import (
     Binary,
     Channel,
+    ConnectInfo,
     ConnectRefused,
     JoinRefused,
     PubSub,
@@ -18,22 +21,28 @@ from channels import (
     UserSocket,
     reply,
 )
+from channels.socket import PeerData
 from channels.testing import (
     JoinRefusedError,
     assert_broadcast,
+    assert_closed,
     assert_push,
     assert_reply,
     broadcast_from,
     close,
     connect,
+    disconnect,
     join,
     leave,
     push,
+    refresh,
     refute_broadcast,
+    refute_closed,
     refute_push,
     refute_reply,
     subscribe_and_join,
 )
+from channels.testing import socket as socket_with
 from supervisors import Supervisor
 
 
@@ -67,8 +76,23 @@ class Room(Channel):
             reply(message, Reply.ok({"late": True}))
 
 
+ENDED: list[Any] = []
+
+
+class Slow(Channel):
+    async def join(self, topic: str, payload: Any) -> Any: ...
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        if event == "hang":
+            await trio.sleep_forever()
+        return Reply.ok()
+
+    async def terminate(self, reason: Any) -> None:
+        ENDED.append((self.topic, reason))
+
+
 class Socket(UserSocket):
-    channels = {"room:*": Room}
+    channels = {"room:*": Room, "slow:*": Slow}
 
     async def connect(self, params: dict[str, Any], info: Any) -> None:
         if "user" not in params:
@@ -76,8 +100,23 @@ class Socket(UserSocket):
         self.assigns["user"] = params["user"]
 
 
+class Curious(UserSocket):
+    async def connect(self, params: dict[str, Any], info: ConnectInfo) -> None:
+        self.assigns.update(params=params, info=info)
+
+    def id(self) -> str | None:
+        return "users:7"
+
+    async def refresh(self, params: dict[str, Any]) -> Any:
+        if params["token"] == "bad":
+            raise ConnectRefused("bad token", after_upgrade=True)
+        self.assigns["token"] = params["token"]
+        return {"expires_in": 60}
+
+
 @pytest.fixture
-async def socket(node, autojump_clock):
+async def socket(node):
+    ENDED.clear()
     pubsub = PubSub()
     await Supervisor.start_link([pubsub])
     return await connect(Socket, {"user": "ann"}, pubsub=pubsub)
@@ -89,19 +128,43 @@ async def test_connect_raises_what_the_socket_refuses_with(socket):
 
 
 async def test_join_gives_the_answer_and_subscribe_and_join_the_channel(socket):
-    _, answer = await join(socket, "room:1", {})
-    assert answer == Reply.ok({"welcome": "ann"})
-    room = await subscribe_and_join(socket, "room:2", {})
-    assert (room.topic, room.reply) == ("room:2", {"welcome": "ann"})
-    assert room.pid.is_alive()
+    for verb in (join, subscribe_and_join):
+        room = await verb(socket, f"room:{verb.__name__}", {})
+        assert (room.topic, room.reply) == (f"room:{verb.__name__}", {"welcome": "ann"})
+        assert room.pid.is_alive()
+
+
+async def test_only_subscribe_and_join_subscribes_the_test_and_once(socket):
+    plain = await join(socket, "room:1")
+    push(plain, "shout", {"n": 1})
+    await assert_push(socket, "shout", {"n": 1})
+    await refute_broadcast(socket, "shout")
+    await subscribe_and_join(socket, "room:1")
+    room = await subscribe_and_join(socket, "room:1")
+    push(room, "shout", {"n": 2})
+    await assert_broadcast(socket, "shout", {"n": 2})
+    await refute_broadcast(socket, "shout")
+
+
+async def test_another_process_may_join_and_push_for_the_test(socket):
+    answers: list[Any] = []
+
+    async def other() -> None:
+        room = await join(socket, "room:1")
+        answers.append((await assert_reply(push(room, "ping", {"n": 1}))).payload)
+
+    await spawn(other).wait_exited()
+    assert answers == [{"status": "ok", "response": {"n": 1}}]
 
 
 @pytest.mark.parametrize(
     ("payload", "reason"), [({"refuse": True}, "no"), ({"crash": True}, "join crashed")]
 )
 async def test_a_join_that_does_not_succeed_says_why(socket, payload, reason):
-    with structlog.testing.capture_logs(), pytest.raises(JoinRefusedError, match=reason):
-        await subscribe_and_join(socket, "room:1", payload)
+    for verb in (join, subscribe_and_join):
+        with structlog.testing.capture_logs(), pytest.raises(JoinRefusedError) as refused:
+            await verb(socket, "room:1", payload)
+        assert refused.value.response == {"reason": reason}
 
 
 async def test_assert_reply_finds_the_answer_by_ref_status_and_pattern(socket):
@@ -165,11 +228,100 @@ async def test_a_duplicate_join_closes_the_first(socket):
     assert closed.join_ref == first.join_ref
 
 
+# -- builders ------------------------------------------------------------------------------------
+
+
+async def test_a_socket_can_be_made_with_an_id_and_assigns_and_without_asking_connect(socket):
+    made = await socket_with(Socket, "users:7", {"user": "eve"}, pubsub=socket.pubsub)
+    assert (made.id, made.assigns) == ("users:7", {"user": "eve"})
+    assert (await join(made, "room:1")).reply == {"welcome": "eve"}
+    bare = await socket_with(Socket, pubsub=socket.pubsub)
+    assert (bare.id, bare.assigns) == (None, {})
+
+
+async def test_connect_asks_for_the_id_and_gives_what_the_client_has_sent(socket):
+    made = await connect(Curious, {1: {"a": [{2: "b"}]}}, pubsub=socket.pubsub, auth_token="secret")
+    assert made.assigns["params"] == {"1": {"a": [{"2": "b"}]}}
+    assert made.assigns["info"].auth_token == "secret"
+    assert made.id == "users:7"
+    info = ConnectInfo(PeerData("10.0.0.1", 9), "/ws", "a=b", (("user-agent", "pytest"),))
+    made = await connect(Curious, pubsub=socket.pubsub, info=info)
+    assert made.assigns["info"].user_agent == "pytest"
+
+
+async def test_an_id_that_is_none_is_said_to_be_none(socket):
+    junk = type("Junk", (Curious,), {"id": lambda _: 7})
+    with pytest.raises(TypeError, match=r"Junk.id\(\) gave 7"):
+        await connect(junk, pubsub=socket.pubsub)
+
+
+# -- what ends a connection ----------------------------------------------------------------------
+
+
+async def test_disconnect_by_id_closes_all_connections_of_that_id_and_their_channels(socket):
+    made = [await socket_with(Socket, "users:7", {"user": "a"}, pubsub=socket.pubsub) for _ in "ab"]
+    rooms = [await join(each, "room:1") for each in made]
+    disconnect(socket.pubsub, "users:7")
+    for each in made:
+        assert await assert_closed(each, 1001) == (1001, "disconnected by the server")
+    for room in rooms:
+        await room.pid.wait_exited()
+    await refute_closed(socket)
+    with pytest.raises(AssertionError, match="no close 4000; there is"):
+        await assert_closed(made[0], 4000)
+
+
+async def test_a_test_may_subscribe_to_the_id_of_its_own_socket(socket):
+    made = await socket_with(Socket, "room:id", {"user": "a"}, pubsub=socket.pubsub)
+    await subscribe_and_join(made, "room:id")
+    disconnect(socket.pubsub, "room:id")
+    await assert_broadcast(made, "disconnect", {})
+    await refute_broadcast(made, "disconnect")
+    await assert_closed(made)
+
+
 async def test_close_ends_the_channels_and_closing_again_is_harmless(socket):
     room = await subscribe_and_join(socket, "room:1")
     await close(socket)
     assert not room.pid.is_alive()
     await close(socket)
+    assert socket.received == []
+
+
+async def test_close_ends_one_channel_which_hears_why_and_the_others_go_on(socket):
+    room, other = [await join(socket, f"slow:{number}") for number in (1, 2)]
+    await close(room)
+    assert ENDED.pop() == ("slow:1", Shutdown("closed"))
+    await close(room)
+    await assert_reply(push(other, "ping"), "ok")
+    assert socket.received == []
+    assert (await join(socket, "slow:1")).pid.is_alive()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["connection", "channel"])
+async def test_close_kills_what_lives_after_its_timeout(socket, whole, autojump_clock):
+    room = await join(socket, "slow:1")
+    push(room, "hang")
+    before = trio.current_time()
+    await close(socket if whole else room, timeout=0.25)
+    assert not room.pid.is_alive()
+    assert trio.current_time() - before == pytest.approx(0.25)
+    assert ENDED == []
+
+
+# -- new credentials -----------------------------------------------------------------------------
+
+
+async def test_refresh_gives_new_credentials_as_a_client_does(socket):
+    made = await connect(Curious, pubsub=socket.pubsub)
+    await assert_reply(refresh(made, {"token": "good"}), "ok", {"expires_in": 60})
+    assert made.assigns["token"] == "good"
+    await assert_reply(refresh(made, {"token": "bad"}), "error", {"reason": "bad token"})
+    await assert_closed(made, 4003)
+    await assert_reply(refresh(socket, {"token": "x"}), "error", {"reason": "unmatched topic"})
+
+
+# -- what a failed assertion says ----------------------------------------------------------------
 
 
 async def test_a_failed_assertion_says_what_there_is(socket):
