@@ -55,6 +55,8 @@ async def test_a_thread_is_not_the_thread_of_the_node(node):
 
 
 async def test_what_a_thread_raises_ends_the_process_that_asked(node):
+    """BL1."""
+
     def fail() -> None:
         raise Boom("in a thread")
 
@@ -63,6 +65,7 @@ async def test_what_a_thread_raises_ends_the_process_that_asked(node):
 
 
 async def test_a_process_that_is_killed_does_not_wait_for_its_thread(node):
+    """BL1."""
     begun, release, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -122,11 +125,13 @@ async def test_an_os_process_returns_what_the_function_returns(node):
 
 
 async def test_what_an_os_process_raises_is_raised_to_who_asked(node):
+    """BL1."""
     with pytest.raises(ValueError, match="no"):
         await run_in_process(complain)
 
 
 async def test_a_process_that_is_killed_takes_its_os_process_with_it(node, tmp_path):
+    """BL1."""
     marker = tmp_path / "pid"
     pid = spawn(run_in_process, sleep_for_ever, str(marker))
     with trio.fail_after(30):

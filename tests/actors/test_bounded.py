@@ -75,6 +75,7 @@ def test_a_mailbox_of_nothing_is_refused():
 
 
 async def test_below_its_capacity_a_bounded_mailbox_is_like_any_other(node):
+    """BM1."""
     server, gate = await full("refuse")
     gate.set()
     await wait_settled()
@@ -85,6 +86,7 @@ async def test_below_its_capacity_a_bounded_mailbox_is_like_any_other(node):
 @pytest.mark.parametrize("policy", ["refuse", "block"])
 @pytest.mark.parametrize("verb", [send, cast], ids=["send", "cast"])
 async def test_who_cannot_wait_is_refused(policy, verb, node):
+    """BM3, BM4."""
     server, gate = await full(policy)
     with pytest.raises(MailboxFullError) as refused:
         verb(server, "c")
@@ -106,6 +108,7 @@ async def test_a_call_that_finds_no_room_is_told_so(policy, node):
 
 @pytest.mark.parametrize("verb", [send, cast], ids=["send", "cast"])
 async def test_the_newest_message_is_dropped(verb, node):
+    """BM3."""
     server, gate = await full("drop_newest")
     verb(server, "c")
     gate.set()
@@ -115,6 +118,7 @@ async def test_the_newest_message_is_dropped(verb, node):
 
 @pytest.mark.parametrize("verb", [send, cast], ids=["send", "cast"])
 async def test_the_oldest_message_is_dropped(verb, node):
+    """BM3."""
     server, gate = await full("drop_oldest")
     verb(server, "c")
     gate.set()
@@ -140,6 +144,7 @@ async def test_a_call_that_is_dropped_as_the_oldest_is_told_so(node):
 
 
 async def test_a_blocked_call_waits_for_room_and_is_answered(node):
+    """BM4."""
     server, gate = await full("block")
     replies = []
 
@@ -174,6 +179,7 @@ async def test_asend_waits_for_room_in_order(node):
 
 
 async def test_who_comes_later_does_not_overtake_who_waits():
+    """BM4."""
     async with open_node():
         gate, taken = trio.Event(), []
 
@@ -194,6 +200,7 @@ async def test_who_comes_later_does_not_overtake_who_waits():
 
 
 async def test_a_blocked_call_that_runs_out_of_time_is_withdrawn(node, autojump_clock):
+    """BM4."""
     server, gate = await full("block")
     with pytest.raises(CallTimeoutError):
         await server.call("c", timeout=1.0)
@@ -212,6 +219,7 @@ async def test_a_sender_that_is_cancelled_takes_its_message_with_it(node, autoju
 
 
 async def test_who_waits_for_room_hears_of_the_end(node):
+    """BM5."""
     server, _ = await full("block")
     ended = []
 
@@ -253,6 +261,7 @@ async def test_selective_receive_makes_room(node):
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 async def test_what_the_runtime_promised_to_deliver_always_comes(policy, node):
+    """BM2."""
     got: list[Any] = []
     gate = trio.Event()
     friend = spawn(trio.sleep_forever)

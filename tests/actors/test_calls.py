@@ -88,6 +88,7 @@ async def test_call_by_pid_by_name_and_by_registry(node):
 
 
 async def test_a_call_waits_five_seconds_by_default(node, autojump_clock):
+    """G21."""
     pid = await Echo.start()
     with pytest.raises(CallTimeoutError) as caught:
         await pid.call("silence")
@@ -98,6 +99,7 @@ async def test_a_call_waits_five_seconds_by_default(node, autojump_clock):
 
 
 async def test_none_waits_for_ever(node, autojump_clock):
+    """G21."""
     pid = await Echo.start()
     assert await pid.call(("sleep", 10_000), timeout=None) == ("sleep", 10_000)
 
@@ -105,6 +107,7 @@ async def test_none_waits_for_ever(node, autojump_clock):
 async def test_a_request_that_timed_out_is_handled_and_its_late_reply_is_dropped(
     node, autojump_clock
 ):
+    """G23, M5."""
     pid = await Echo.start()
     with pytest.raises(CallTimeoutError):
         await pid.call(("sleep", 2), timeout=1)
@@ -136,6 +139,7 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind(node, autojump_clock
 
 
 async def test_calling_the_dead_is_noproc_at_once(node):
+    """G22."""
     pid = await Echo.start()
     await pid.stop()
     with pytest.raises(NoProcessError) as caught:
@@ -204,6 +208,8 @@ async def test_a_crash_reaches_the_caller_with_the_exception(node):
 
 
 async def test_a_linked_caller_that_does_not_trap_dies_of_the_raw_reason(node):
+    """G24."""
+
     async def caller():
         pid = await Echo.start_link()
         try:
@@ -216,6 +222,7 @@ async def test_a_linked_caller_that_does_not_trap_dies_of_the_raw_reason(node):
 
 
 async def test_a_linked_caller_that_traps_gets_both(node):
+    """G24."""
     trap_exit()
     pid = await Echo.start_link()
     with pytest.raises(ServerExitedError) as caught:
@@ -379,6 +386,7 @@ async def test_stopping_the_dead_is_noproc(node):
 
 
 async def test_stop_waits_behind_the_messages_that_are_queued(node):
+    """G29."""
     handled: list[Any] = []
 
     class Slow(GenServer):
@@ -406,6 +414,7 @@ async def test_a_stop_that_takes_too_long_leaves_the_server_ending(node, autojum
 
 
 async def test_a_server_that_ends_for_another_reason_tells_whoever_stops_it(node):
+    """PL5."""
     pid = await Echo.start()
     pid.send("x")
     exit(pid, "other")
@@ -415,6 +424,8 @@ async def test_a_server_that_ends_for_another_reason_tells_whoever_stops_it(node
 
 
 async def test_a_server_that_stops_itself_is_told(node):
+    """G29."""
+
     class Selfish(GenServer):
         async def handle_call(self, request, sender):
             try:

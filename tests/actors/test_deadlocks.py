@@ -40,6 +40,7 @@ def error_of(pid: Pid) -> Any:
 
 
 async def test_two_servers_that_call_each_other_are_told_at_once(node: Node):
+    """DL1."""
     a, b = await Asker.start(), await Asker.start()
     with trio.fail_after(1):
         assert await a.call([b, a]) == "deadlock"
@@ -48,6 +49,7 @@ async def test_two_servers_that_call_each_other_are_told_at_once(node: Node):
 
 
 async def test_a_circle_of_three_is_found(node: Node):
+    """DL1."""
     a, b, c = [await Asker.start() for _ in range(3)]
     assert await a.call([b, c, a]) == "deadlock"
     assert error_of(c).chain == (c, a, b, c)
@@ -119,6 +121,8 @@ async def test_a_deadlock_that_nobody_catches_is_the_exit_reason(node: Node):
 
 
 async def test_a_child_that_calls_its_supervisor_from_init_is_told(node: Node):
+    """DL1, S25."""
+
     class Curious(GenServer):
         async def init(self) -> None:
             self.siblings = await Supervisor.which_children("app")

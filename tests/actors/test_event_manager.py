@@ -98,6 +98,7 @@ def events(log, kind="event"):
 
 
 async def test_handlers_stand_newest_first(manager):
+    """GE1."""
     log: list[Any] = []
     assert await EventManager.which_handlers("manager") == []
     await EventManager.add_handler("manager", (Noting, 1), log)
@@ -118,6 +119,7 @@ async def test_notify_gives_an_event_to_all_newest_first(manager):
 
 
 async def test_sync_notify_returns_when_all_have_handled_the_event(manager, autojump_clock):
+    """GE1."""
     log: list[Any] = []
     await EventManager.add_handler(manager, Noting, log)
     began = trio.current_time()
@@ -390,6 +392,7 @@ async def test_a_handler_whose_own_swap_fails_is_gone_and_the_manager_is_not(man
 
 
 async def test_the_end_of_its_owner_removes_a_handler(manager):
+    """GE3."""
     log: list[Any] = []
 
     async def owner():
@@ -423,6 +426,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("reason", "end"), ENDS.values(), ids=list(ENDS))
 async def test_the_owner_hears_of_the_end_of_its_handler(reason, end):
+    """GE3."""
     async with open_node():
         manager = await EventManager.start()
         await EventManager.add_sup_handler(manager, Noting, [])

@@ -99,6 +99,7 @@ async def end_of(pid):
 
 @pytest.mark.parametrize("value", [None, 1, "x", (), ("reply", 1), {"a": 1}, NORMAL])
 async def test_a_plain_value_is_the_reply(node, value):
+    """G7."""
     pid, _ = await start()
     assert await pid.call(("return", value)) == value
 
@@ -111,6 +112,7 @@ async def test_reply_gives_its_value_and_then_goes_on(node):
 
 
 async def test_a_reply_is_there_before_what_follows_is_done(node):
+    """G10."""
     pid, _ = await start()
     with trio.fail_after(1):
         assert await pid.call(("return", Reply(1, then=Continue(("sleep", 60))))) == 1
@@ -134,6 +136,8 @@ async def test_no_reply_leaves_the_caller_waiting_until_somebody_replies(node, a
 
 
 async def test_a_second_reply_is_dropped(node):
+    """G9, M5."""
+
     class Twice(GenServer):
         async def handle_call(self, request, sender):
             first = await reply(sender, 1)
@@ -147,6 +151,7 @@ async def test_a_second_reply_is_dropped(node):
 
 
 async def test_stop_with_a_reply_runs_terminate_then_replies_then_ends(node):
+    """G11."""
     log: list[Any] = []
 
     class Stopping(GenServer):
@@ -206,17 +211,20 @@ async def test_a_stop_ends_with_its_reason(node, callback):
 
 @pytest.mark.parametrize("callback", ["call", "cast", "info", "continue"])
 async def test_an_exception_ends_with_a_crash(node, callback):
+    """G15."""
     error = Boom()
     await check_end(callback, ("raise", error), Crash(error))
 
 
 @pytest.mark.parametrize("callback", ["call", "cast", "info", "continue"])
 async def test_an_exit_ends_with_its_reason(node, callback):
+    """G15."""
     await check_end(callback, ("raise", ProcessExit("reason")), "reason")
 
 
 @pytest.mark.parametrize("callback", ["call", "cast", "info", "continue"])
 async def test_an_action_that_is_none_ends_with_a_bad_return(node, callback):
+    """G14."""
     junk: Any = "soon"
     await check_end(callback, ("return", NoReply(then=junk)), BadReturn(junk, "then"))
 
@@ -288,6 +296,8 @@ async def test_messages_are_handled_one_at_a_time_in_order(node, autojump_clock)
 
 
 async def test_continue_runs_before_anything_in_the_mailbox_and_may_chain(node):
+    """G12."""
+
     class Chained(Scripted):
         async def handle_continue(self, token):
             self.log.append(("continue", token))
@@ -331,6 +341,7 @@ async def test_a_system_message_waits_for_continue(node):
 
 
 async def test_an_idle_timeout_comes_when_nothing_has_arrived(node, autojump_clock):
+    """G13."""
     pid, log = await start()
     pid.cast(("return", NoReply(then=IdleTimeout(2))))
     await trio.sleep(1.9)
@@ -468,6 +479,7 @@ class Sleeper(Scripted):
 
 
 async def test_hibernate_calls_the_hook_and_a_message_wakes(node):
+    """P14."""
     pid = await Sleeper.start([], Hibernate())
     assert await pid.call(("return", Reply(1, then=Hibernate()))) == 1
     pid.cast(("return", NoReply(then=Hibernate())))
@@ -480,6 +492,7 @@ async def test_hibernate_calls_the_hook_and_a_message_wakes(node):
 
 
 async def test_the_exit_of_the_parent_runs_terminate(node):
+    """G17."""
     log: list[Any] = []
 
     async def parent():
@@ -500,6 +513,7 @@ async def test_the_exit_of_the_parent_runs_terminate(node):
 async def test_the_exit_of_the_parent_waits_behind_earlier_messages_and_later_ones_are_dropped(
     node, autojump_clock
 ):
+    """G18."""
     log: list[Any] = []
     me = self_pid()
 
@@ -518,6 +532,7 @@ async def test_the_exit_of_the_parent_waits_behind_earlier_messages_and_later_on
 
 
 async def test_an_exit_from_somebody_else_is_an_ordinary_message(node):
+    """G18."""
     pid, log = await start()
     exit(pid, SHUTDOWN)
     await pid.call("x")
@@ -560,6 +575,7 @@ async def test_a_mixin_with_terminate_counts(node):
 
 
 async def test_kill_does_not_run_terminate(node):
+    """G17."""
     pid, log = await start()
     exit(pid, KILL)
     assert await end_of(pid) is KILLED
@@ -567,6 +583,7 @@ async def test_kill_does_not_run_terminate(node):
 
 
 async def test_an_exception_in_terminate_replaces_the_reason(node):
+    """G16."""
     error = Boom()
 
     class Bad(GenServer):
@@ -591,6 +608,8 @@ async def test_an_exit_in_terminate_replaces_the_reason(node):
 
 
 async def test_nobody_hears_of_the_end_before_terminate_has_finished(node, autojump_clock):
+    """G20."""
+
     class Slow(GenServer):
         async def terminate(self, reason):
             await trio.sleep(3)
@@ -603,6 +622,8 @@ async def test_nobody_hears_of_the_end_before_terminate_has_finished(node, autoj
 
 
 async def test_a_kill_during_terminate_wins(node, autojump_clock):
+    """G20."""
+
     class Slow(GenServer):
         async def terminate(self, reason):
             await trio.sleep(60)
@@ -660,6 +681,7 @@ async def test_a_continue_without_handle_continue_crashes_the_server(node):
 
 
 async def test_a_message_without_handle_info_is_logged_and_dropped(node):
+    """G19."""
     pid = await Bare.start()
     with structlog.testing.capture_logs() as logs:
         send(pid, "surprise")
@@ -688,6 +710,7 @@ async def test_an_undefined_function_inside_a_callback_is_not_taken_for_a_missin
 
 
 async def test_a_busy_server_lets_others_run(node):
+    """N5."""
     pid, _ = await start()
     turns: list[Any] = []
 
@@ -796,6 +819,7 @@ async def test_both_at_the_same_time_lose_neither(node, autojump_clock):
 
 
 async def test_a_plain_process_can_become_a_server(node, autojump_clock):
+    """G6."""
     log: list[Any] = []
 
     async def prepares():

@@ -33,6 +33,7 @@ def links(pid):
 
 
 async def test_a_link_is_symmetric(node):
+    """L1."""
     trap_exit()
     pid = spawn(forever)
     link(pid)
@@ -41,6 +42,7 @@ async def test_a_link_is_symmetric(node):
 
 
 async def test_linking_twice_makes_one_link_and_one_unlink_removes_it(node):
+    """L1, L3."""
     trap_exit()
     pid = spawn(forever)
     link(pid)
@@ -53,11 +55,13 @@ async def test_linking_twice_makes_one_link_and_one_unlink_removes_it(node):
 
 
 async def test_linking_to_oneself_does_nothing(node):
+    """L1."""
     link(self_pid())
     assert links(self_pid()) == set()
 
 
 async def test_linking_to_the_dead_raises_in_a_process_that_does_not_trap(node):
+    """L2."""
     pid = spawn(exit_with, NORMAL)
     await pid.wait_exited()
     with pytest.raises(NoProcessError):
@@ -65,6 +69,7 @@ async def test_linking_to_the_dead_raises_in_a_process_that_does_not_trap(node):
 
 
 async def test_linking_to_the_dead_is_an_exit_message_for_a_process_that_traps(node):
+    """L2."""
     trap_exit()
     pid = spawn(exit_with, NORMAL)
     await pid.wait_exited()
@@ -139,6 +144,7 @@ async def test_a_process_that_traps_stops_the_spreading(node):
 
 
 async def test_an_exit_that_is_in_the_mailbox_survives_unlink(node):
+    """L3."""
     trap_exit()
     pid = spawn_link(exit_with, "x")
     await pid.wait_exited()
@@ -147,6 +153,7 @@ async def test_an_exit_that_is_in_the_mailbox_survives_unlink(node):
 
 
 async def test_unlink_with_flush_takes_the_exit_out_and_nothing_else(node):
+    """L3."""
     trap_exit()
     pid = spawn_link(exit_with, "x")
     other = spawn_link(exit_with, "y")
@@ -168,6 +175,7 @@ async def test_the_dead_are_in_nobodys_links(node):
 
 
 async def test_spawn_link_is_linked_from_the_first_step(node):
+    """L2."""
     trap_exit()
     pid = spawn_link(forever)
     assert links(self_pid()) == {pid}
@@ -191,6 +199,7 @@ async def test_what_was_trapped_stays_a_message_after_trapping_ends(node):
 
 
 async def test_a_process_that_dies_tells_each_of_its_links_once(node):
+    """L4."""
     got: list[Any] = []
 
     async def listener(peer):

@@ -28,6 +28,7 @@ def hold_the_loop(until: Any) -> None:
 
 
 async def test_a_callback_that_holds_the_loop_is_reported_while_it_does():
+    """DL2."""
     with structlog.testing.capture_logs() as reports:
         async with open_node(long_schedule=LIMIT):
             greedy = await Greedy.start()

@@ -22,6 +22,7 @@ from tests.actors.helpers import exit_when_told, exit_with, forever, info_of
 
 
 async def test_each_monitor_gives_one_down(node):
+    """M1."""
     pid = spawn(exit_when_told)
     refs = [monitor(pid) for _ in range(3)]
     send(pid, "x")
@@ -31,6 +32,7 @@ async def test_each_monitor_gives_one_down(node):
 
 
 async def test_monitoring_the_dead_gives_noproc_at_once(node):
+    """M2."""
     pid = spawn(exit_with, "x")
     await pid.wait_exited()
     ref = monitor(pid)
@@ -38,11 +40,13 @@ async def test_monitoring_the_dead_gives_noproc_at_once(node):
 
 
 async def test_monitoring_a_name_that_nobody_has_gives_noproc(node):
+    """M2."""
     ref = monitor("nobody")
     assert await receive(timeout=0) == Down(ref, "nobody", NOPROC)
 
 
 async def test_a_monitor_by_name_names_what_was_asked_and_is_bound_to_its_holder(node):
+    """M2."""
     pid = spawn(exit_when_told)
     register("x", pid)
     ref = monitor("x")
@@ -57,11 +61,13 @@ async def test_a_monitor_does_not_bind_the_watcher_to_the_watched(node):
 
 
 async def test_spawn_monitor_misses_no_end(node):
+    """M6."""
     _, ref = spawn_monitor(exit_with, "x")
     assert (await receive(ref)).reason == "x"
 
 
 async def test_after_demonitor_no_down_comes(node):
+    """M4."""
     pid = spawn(forever)
     assert demonitor(monitor(pid)) is True
     exit(pid, "x")
@@ -72,6 +78,7 @@ async def test_after_demonitor_no_down_comes(node):
 
 
 async def test_demonitor_says_that_the_down_was_delivered_and_leaves_it(node):
+    """M4."""
     pid, ref = spawn_monitor(exit_with, "x")
     await pid.wait_exited()
     assert demonitor(ref) is False
@@ -79,6 +86,7 @@ async def test_demonitor_says_that_the_down_was_delivered_and_leaves_it(node):
 
 
 async def test_demonitor_with_flush_takes_the_down_out_and_nothing_else(node):
+    """M4."""
     pid, ref = spawn_monitor(exit_with, "x")
     other = monitor(pid)
     await pid.wait_exited()

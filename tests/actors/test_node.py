@@ -111,6 +111,7 @@ async def test_a_process_cannot_take_a_name_under_which_nobody_finds_it(wrong, n
 
 
 async def test_nothing_outlives_the_node():
+    """N1."""
     async with open_node() as node:
         pids = [spawn(forever) for _ in range(3)]
     assert not any(pid.is_alive() for pid in pids)
@@ -118,6 +119,7 @@ async def test_nothing_outlives_the_node():
 
 
 async def test_servers_that_the_body_started_end_newest_first_and_run_terminate():
+    """N1."""
     log: list[Any] = []
     async with open_node():
         for name in "abc":
@@ -142,6 +144,7 @@ async def test_the_body_waits_for_each_server_to_end(autojump_clock):
 
 
 async def test_a_server_that_takes_too_long_is_killed(autojump_clock):
+    """N1."""
     log: list[Any] = []
     async with open_node(shutdown_timeout=2):
         await Witness.start_link(log, "slow", 60)
@@ -195,6 +198,7 @@ async def test_another_exit_of_the_body_is_told_to_whoever_opened_the_node():
 
 
 async def test_a_crash_that_reaches_the_body_through_a_link_is_the_cause():
+    """N2."""
     error = Boom("x")
     with pytest.raises(NodeExitedError) as caught:
         async with open_node():
@@ -254,6 +258,7 @@ def test_run_returns_what_main_returns():
 
 
 def test_ctrl_c_ends_the_node_in_order_and_is_raised():
+    """N3."""
     log: list[Any] = []
 
     async def main():
@@ -268,6 +273,8 @@ def test_ctrl_c_ends_the_node_in_order_and_is_raised():
 
 
 def test_a_second_ctrl_c_hurries():
+    """N3."""
+
     class Stubborn(GenServer):
         async def terminate(self, reason):
             signal.raise_signal(signal.SIGINT)
@@ -303,6 +310,7 @@ def test_ctrl_c_in_the_code_of_a_process_ends_the_node_in_order():
 
 
 async def test_nodes_in_one_program_have_names_and_processes_of_their_own():
+    """N4."""
     async with open_node("one") as one:
         register("x", self_pid())
         async with open_node("two") as two:
@@ -315,6 +323,7 @@ async def test_nodes_in_one_program_have_names_and_processes_of_their_own():
 
 
 async def test_a_node_that_ends_leaves_the_other_alone():
+    """N4."""
     async with open_node("one"):
         pid = spawn(forever)
         async with open_node("two"):

@@ -64,6 +64,8 @@ async def reason_of_end(function, *args):
 
 
 async def test_a_process_whose_function_returns_ends_normal(node):
+    """P6."""
+
     async def nothing():
         pass
 
@@ -84,6 +86,8 @@ async def test_a_process_exits_with_the_reason_that_it_says(node, reason):
 
 
 async def test_except_exception_does_not_swallow_an_exit(node):
+    """P9."""
+
     async def careless():
         try:
             raise ProcessExit("wanted")
@@ -159,6 +163,7 @@ async def test_an_exit_signal_ends_a_process_with_its_reason(node):
 
 
 async def test_normal_from_another_process_is_ignored(node):
+    """P10."""
     pid = spawn(forever)
     exit(pid, NORMAL)
     await wait_all_tasks_blocked()
@@ -166,6 +171,8 @@ async def test_normal_from_another_process_is_ignored(node):
 
 
 async def test_normal_to_oneself_ends_a_process_that_does_not_trap(node):
+    """P11."""
+
     async def ends_itself():
         exit(self_pid(), NORMAL)
         raise AssertionError("unreachable")
@@ -193,6 +200,7 @@ async def test_normal_to_oneself_is_a_message_for_a_process_that_traps(node):
 
 @pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, "crash", KILLED])
 async def test_a_process_that_traps_gets_exit_signals_as_messages(node, reason):
+    """P10."""
     trap_exit()
     sender = spawn(_send_exit, self_pid(), reason)
     assert await receive(Exit) == Exit(sender, reason)
@@ -203,6 +211,8 @@ async def _send_exit(target, reason):
 
 
 async def test_kill_ends_a_process_that_traps_and_leaves_killed(node):
+    """P10."""
+
     async def trapper():
         trap_exit()
         await trio.sleep_forever()
@@ -214,6 +224,7 @@ async def test_kill_ends_a_process_that_traps_and_leaves_killed(node):
 
 
 async def test_kill_as_ones_own_exit_reason_can_be_trapped_by_the_linked(node):
+    """P11."""
     trap_exit()
     pid = spawn_link(exit_with, KILL)
     assert await receive(Exit) == Exit(pid, KILL)
@@ -236,6 +247,7 @@ async def test_a_process_linked_to_one_that_was_killed_receives_killed(node):
 
 
 async def test_the_first_reason_is_final(node):
+    """P13."""
     pid, ref = spawn_monitor(forever)
     await wait_all_tasks_blocked()
     exit(pid, "first")
@@ -245,6 +257,8 @@ async def test_the_first_reason_is_final(node):
 
 
 async def test_an_exception_while_a_process_unwinds_does_not_change_its_reason(node):
+    """K2."""
+
     async def raises_while_it_ends():
         try:
             await trio.sleep_forever()
@@ -258,6 +272,7 @@ async def test_an_exception_while_a_process_unwinds_does_not_change_its_reason(n
 
 
 async def test_a_process_that_is_ended_before_its_first_step_never_takes_one(node):
+    """P13."""
     steps: list[Any] = []
 
     async def step():
@@ -270,6 +285,7 @@ async def test_a_process_that_is_ended_before_its_first_step_never_takes_one(nod
 
 
 async def test_a_message_sent_before_an_exit_signal_is_seen_before_it(node):
+    """P12, P2."""
     trap_exit()
     me = self_pid()
 
@@ -298,6 +314,7 @@ async def test_exit_to_a_name_that_nobody_has_raises(node):
 
 
 async def test_messages_of_one_sender_arrive_in_order(node):
+    """P2."""
     me = self_pid()
     for number in range(100):
         send(me, number)
@@ -305,6 +322,7 @@ async def test_messages_of_one_sender_arrive_in_order(node):
 
 
 async def test_sending_to_the_dead_is_not_an_error(node):
+    """P3."""
     pid = spawn(exit_with, NORMAL)
     await pid.wait_exited()
     pid.send("too late")
@@ -313,6 +331,7 @@ async def test_sending_to_the_dead_is_not_an_error(node):
 
 
 async def test_sending_to_a_name_that_nobody_has_raises(node):
+    """P3."""
     with pytest.raises(NoProcessError, match="nobody"):
         send("nobody", "hello")
 
@@ -331,6 +350,7 @@ async def test_the_verbs_outside_a_node_say_what_is_missing():
 
 
 async def test_a_process_is_not_alive_as_soon_as_it_has_begun_to_exit(node):
+    """P5."""
     pid = spawn(forever)
     await wait_all_tasks_blocked()
     exit(pid, "go")
@@ -338,6 +358,7 @@ async def test_a_process_is_not_alive_as_soon_as_it_has_begun_to_exit(node):
 
 
 async def test_whoever_sees_the_down_finds_the_name_free(node):
+    """P7."""
     pid, ref = spawn_monitor(forever)
     register("x", pid)
     exit(pid, "go")
@@ -347,6 +368,7 @@ async def test_whoever_sees_the_down_finds_the_name_free(node):
 
 
 async def test_a_link_hears_before_a_monitor(node):
+    """P7."""
     trap_exit()
     pid = spawn(forever)
     link(pid)
@@ -378,6 +400,7 @@ async def test_a_death_listener_that_raises_harms_nobody(node):
 
 
 async def test_pids_are_never_reused_and_ordered_by_start(node):
+    """P1."""
     first = spawn(forever)
     second = spawn(forever)
     assert first < second
@@ -433,6 +456,7 @@ async def shielded(seconds, then):
 
 
 async def test_a_killed_process_that_does_not_unwind_is_declared_dead(autojump_clock):
+    """K1."""
     async with open_node(kill_grace=0.5) as node:
         pid, ref = spawn_monitor(shielded, 60, lambda: None)
         register("stuck", pid)
@@ -580,6 +604,7 @@ async def test_a_zombie_cannot_call(autojump_clock):
 
 
 async def test_ancestors_are_the_nearest_first_by_name_if_they_have_one(node):
+    """P8."""
     me = self_pid()
 
     async def child():
@@ -606,6 +631,7 @@ async def test_a_process_without_a_label_is_called_as_its_function(node):
 
 
 async def test_a_crash_is_reported_once_with_its_ancestors_and_exception(node):
+    """PL4."""
     error = Boom("x")
     with structlog.testing.capture_logs() as logs:
         await reason_of_end(fail, error)
@@ -681,6 +707,7 @@ async def test_a_handler_in_place_that_raises_ends_its_process_and_not_the_sende
 
 
 async def test_a_main_process_that_gets_an_exit_signal_ends_the_node_with_that_reason():
+    """N2."""
     with pytest.raises(NodeExitedError) as caught:
         async with open_node():
             spawn_link(exit_with, "bad news")

@@ -289,6 +289,7 @@ async def test_an_emptied_mailbox_is_a_plain_queue_again(node):
 
 
 async def test_a_process_that_finds_its_messages_waiting_lets_others_run(node):
+    """N5."""
     turns: list[int] = []
 
     async def bystander():
@@ -304,6 +305,8 @@ async def test_a_process_that_finds_its_messages_waiting_lets_others_run(node):
 
 
 async def test_a_process_that_always_finds_a_message_can_be_ended(node):
+    """N5."""
+
     async def never_idle():
         while True:
             send(self_pid(), "again")

@@ -46,6 +46,7 @@ def test_keys_are_unique_or_duplicate_and_nothing_else():
 
 
 def test_a_registry_is_a_value_and_says_how_a_supervisor_starts_it():
+    """R1."""
     assert Registry("rooms") == Registry("rooms")
     spec = Registry("rooms").child_spec()
     assert spec["id"] == "rooms"
@@ -91,6 +92,7 @@ async def test_a_registry_of_another_kind_is_told_by_its_owner(started):
 
 @BOTH
 async def test_registering_enters_the_calling_process(started, registry):
+    """R2."""
     registry.register("key", "value")
     assert registry.lookup("key") == [Entry(self_pid(), "value")]
     assert registry.keys(self_pid()) == ["key"]
@@ -198,6 +200,7 @@ async def test_a_process_that_has_begun_to_exit_cannot_register(started, registr
 @BOTH
 @pytest.mark.parametrize("reason", [NORMAL, SHUTDOWN, KILL, "crash"])
 async def test_whoever_sees_a_down_cannot_find_the_dead(started, registry, reason):
+    """R3."""
     pid = await other(registry, "key")
     await pid.call(lambda: registry.register("second"))
     seen: list[Any] = []
@@ -233,6 +236,7 @@ async def slow_holder():
 async def test_the_key_of_a_process_that_is_exiting_is_free_and_its_late_end_leaves_the_new_holder(
     started, autojump_clock
 ):
+    """R3."""
     old = spawn(slow_holder)
     await trio.testing.wait_all_tasks_blocked()
     old.exit(SHUTDOWN)
@@ -245,6 +249,8 @@ async def test_the_key_of_a_process_that_is_exiting_is_free_and_its_late_end_lea
 
 @BOTH
 async def test_the_registered_die_with_the_registry(node, registry):
+    """R2."""
+
     async def owner():
         await registry.start_link()
         await trio.sleep_forever()

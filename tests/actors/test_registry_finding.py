@@ -29,6 +29,7 @@ async def started(node):
 async def test_unregister_removes_all_entries_of_the_calling_process_under_the_key(
     started, registry
 ):
+    """R4."""
     registry.register("a")
     registry.register("b")
     others = []
@@ -74,6 +75,7 @@ NOT_MATCHING = pytest.mark.parametrize(("pattern", "value"), OTHERS.values(), id
 @BOTH
 @MATCHING
 async def test_unregister_match_removes_what_matches(started, registry, pattern, value):
+    """R4."""
     registry.register("key", value)
     registry.unregister_match("key", pattern)
     assert registry.keys(self_pid()) == []
@@ -224,6 +226,7 @@ async def test_metadata_is_there_from_the_start(node):
 
 @BOTH
 async def test_dispatch_runs_once_in_the_caller_with_whoever_is_there(started, registry):
+    """R6."""
     runs: list[Any] = []
     registry.register("key", 1)
     pid = await other(registry, "key" if registry is DUPLICATE else "other", 2)
@@ -234,6 +237,7 @@ async def test_dispatch_runs_once_in_the_caller_with_whoever_is_there(started, r
 
 @BOTH
 async def test_dispatch_to_nobody_does_not_run(started, registry):
+    """R6."""
     runs: list[Any] = []
     registry.dispatch("key", runs.append)
     assert runs == []

@@ -124,6 +124,7 @@ async def test_a_demand_that_makes_no_sense_is_refused(high: int, low: int | Non
 
 
 async def test_demand_that_is_not_met_stays_and_emit_serves_it(node: Node):
+    """GS3."""
     emitter = await Emitter.start()
     consumer = await Collector.start(emitter, max_demand=4)
     await wait_settled()
@@ -143,6 +144,7 @@ async def test_events_that_nobody_asked_for_wait_in_order(node: Node):
 
 
 async def test_a_full_buffer_loses_the_oldest_and_tells(node: Node):
+    """GS3."""
     told: list[Any] = []
     attach(
         "h",
@@ -172,6 +174,8 @@ async def test_a_producer_that_gives_too_much_is_buffered(node: Node):
 
 
 async def test_demand_accumulates_until_it_is_forwarded(node: Node):
+    """GS3."""
+
     class Patient(Numbers):
         accumulate_demand = True
 
@@ -213,6 +217,7 @@ async def test_what_a_producer_consumer_has_too_many_of_waits(node: Node):
 async def test_a_producer_consumer_passes_on_what_it_has_before_it_ends_with_its_producer(
     node: Node,
 ):
+    """GS1."""
     producer = await Numbers.start(limit=4)
     doubler = await Doubler.start(producer, max_demand=4, min_demand=1)
     await wait_settled()
@@ -229,6 +234,7 @@ async def test_a_producer_consumer_passes_on_what_it_has_before_it_ends_with_its
 
 
 async def test_by_demand_each_event_goes_to_one_consumer(node: Node):
+    """GS4."""
     producer = await Numbers.start(limit=40)
     consumers = [await Collector.start(producer, max_demand=4) for _ in range(3)]
     await wait_settled()
@@ -245,6 +251,7 @@ def test_the_largest_demand_is_served_first():
 
 
 async def test_a_broadcast_reaches_all_and_the_slowest_governs(node: Node):
+    """GS4."""
     emitter = await Broadcaster.start()
     fast = await Collector.start(emitter, max_demand=10)
     slow = await Collector.start(
@@ -282,6 +289,7 @@ class ByParity(Emitter):
 
 
 async def test_each_partition_has_a_consumer_of_its_own(node: Node):
+    """GS4."""
     producer = await ByParity.start()
     cast(producer, list(range(10)))
     even = await Collector.start(producer, partition=0, max_demand=2)
@@ -345,6 +353,7 @@ async def test_a_subscription_that_the_dispatcher_cannot_serve_ends_the_consumer
 async def test_the_end_of_a_producer_by_the_consumers_mode(
     cancel: Cancel, reason: Any, survives: bool, node: Node
 ):
+    """GS1."""
     producer = await Numbers.start(limit=3)
     consumer = await Collector.start(producer, cancel=cancel)
     await wait_settled()

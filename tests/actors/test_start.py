@@ -193,6 +193,7 @@ async def test_a_monitored_start_that_fails_leaves_no_down(node, starting, row):
 
 
 async def test_the_same_failure_five_times_leaks_nothing(node, starting, row):
+    """PL2."""
     for _ in range(5):
         with pytest.raises(StartError) as caught:
             await starting.start(row.behaviour, name="x")
@@ -205,6 +206,7 @@ async def test_the_same_failure_five_times_leaks_nothing(node, starting, row):
     "result", [None, Continue("x"), Timeout(5, "x"), IdleTimeout(5), Hibernate()]
 )
 async def test_a_start_returns_the_pid_for_every_legal_result(node, starting, result):
+    """PL1."""
     for start in (starting.start, starting.start_link):
         pid = await start(gives(result))
         assert await pid.call("x") == "served"
@@ -360,6 +362,7 @@ async def slow(server):
 
 @pytest.mark.parametrize("traps", [False, True])
 async def test_a_slow_init_is_killed_and_its_linked_starter_survives(node, autojump_clock, traps):
+    """PL3."""
     trap_exit(traps)
     with structlog.testing.capture_logs() as logs, pytest.raises(StartError) as caught:
         await Starting.start_link(slow, timeout=2, name="x")

@@ -287,6 +287,7 @@ async def test_stop_and_reply_answers_calls_and_then_runs_terminate(node):
 
 
 async def test_calls_that_have_no_reply_when_the_machine_ends_get_the_reason(node):
+    """SM8."""
     machine = await start({"start": by_event(wait=KeepState(Postpone()), end=Stop("bye"))})
     reasons: list[Any] = []
 
@@ -337,6 +338,7 @@ async def test_requests_are_collected_as_from_any_server(autojump_clock):
     "junk", ["junk", 0, False, NoReply(), Reply(1), Continue(1), Stop("x", reply=1)], ids=repr
 )
 async def test_a_result_that_makes_no_sense_ends_the_machine(node, junk):
+    """SM2."""
     machine = await start({"start": by_event(go=lambda _: junk)})
     with pytest.raises(ServerExitedError) as failed:
         await machine.call("go")
@@ -358,6 +360,7 @@ BAD_ACTIONS = [
 
 @pytest.mark.parametrize("action", BAD_ACTIONS, ids=repr)
 async def test_an_action_that_makes_no_sense_ends_the_machine(node, action):
+    """SM3."""
     machine = await start({"start": by_event(go=KeepState(action))})
     with pytest.raises(ServerExitedError) as failed:
         await machine.call("go")

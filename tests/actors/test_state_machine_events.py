@@ -138,6 +138,7 @@ async def test_of_several_postpones_the_last_counts(node):
 
 @pytest.mark.parametrize("same", [NextState("start"), KeepState(), RepeatState(), None], ids=type)
 async def test_an_equal_state_is_no_change_and_retries_nothing(node, same):
+    """SM4."""
     script = {"start": by_event(a=KeepState(Postpone()), same=lambda _: same)}
     machine = await start(script)
     machine.cast("a")
@@ -146,6 +147,8 @@ async def test_an_equal_state_is_no_change_and_retries_nothing(node, same):
 
 
 async def test_inserted_before_postponed_before_zero_timeouts_before_the_outside(node):
+    """SM5."""
+
     def go(_event):
         return NextState(
             "next",
@@ -214,6 +217,7 @@ async def test_a_state_that_does_not_change_is_not_entered(node, same):
 
 
 async def test_repeat_state_enters_it_once_more(node):
+    """SM4."""
     machine = await start({"start": by_event(again=RepeatState())}, entering=True)
     machine.cast("again")
     assert [event for _, event in await seen(machine)] == [
@@ -241,6 +245,7 @@ async def test_an_enter_call_may_repeat_itself(node):
 
 
 async def test_an_enter_call_may_reply_and_start_timers(node, autojump_clock):
+    """SM6."""
     senders: list[Any] = []
 
     def ask(event):
@@ -268,6 +273,7 @@ BAD_ENTERS = [
 
 @pytest.mark.parametrize(("result", "blamed"), BAD_ENTERS, ids=repr)
 async def test_an_enter_call_may_not_change_the_state_postpone_or_insert(node, result, blamed):
+    """SM6."""
     script = {"start": by_event(go=NextState("next")), "next": by_event(Enter=lambda _: result)}
     machine = await start(script, entering=True)
     with pytest.raises(ServerExitedError) as failed:

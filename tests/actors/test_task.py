@@ -43,6 +43,7 @@ async def test_a_task_runs_its_function_with_its_arguments(node):
 
 
 async def test_a_task_is_a_linked_process_with_its_owner_as_parent(node):
+    """T1."""
     seen: list[Any] = []
 
     async def look():
@@ -116,6 +117,7 @@ async def test_start_takes_arguments(node):
 
 
 async def test_a_completed_task_has_its_value_and_no_process(node):
+    """T6."""
     task = Task.completed(7)
     assert task.pid is None
     assert await task.wait() == 7
@@ -179,6 +181,8 @@ FAILURES = {
 
 @pytest.mark.parametrize(("function", "args", "reason"), FAILURES.values(), ids=list(FAILURES))
 async def test_wait_raises_the_reason_for_which_the_task_ended(node, function, args, reason):
+    """T2."""
+
     async def owner():
         trap_exit()
         await Task.async_link(function, *args).wait()
@@ -208,6 +212,8 @@ async def test_wait_raises_with_the_exception_of_the_task_as_its_cause(node, fun
 
 
 async def test_a_failing_task_takes_its_owner_along_by_the_link(node):
+    """T2."""
+
     async def owner():
         await Task.async_link(leave, "oops").wait()
 
@@ -231,6 +237,7 @@ async def test_a_task_may_be_asked_again(node):
 
 
 async def test_only_the_owner_may_wait(node):
+    """T2."""
     task = Task.async_link(trio.sleep_forever)
 
     async def stranger():
@@ -284,6 +291,7 @@ async def test_a_cancelled_wait_leaves_the_task_alone(node, autojump_clock):
 
 
 async def test_wait_many_gives_the_values_in_the_order_of_the_tasks(node, autojump_clock):
+    """T3."""
     tasks = [Task.async_link(later, seconds, seconds) for seconds in (3.0, 1.0, 2.0)]
     assert await Task.wait_many(tasks) == [3.0, 1.0, 2.0]
     assert await Task.wait_many(tasks) == [3.0, 1.0, 2.0]
@@ -321,6 +329,8 @@ async def test_wait_many_has_one_timeout_for_all(node, autojump_clock):
 async def test_wait_many_raises_at_the_first_failure_however_long_the_others_take(
     node, autojump_clock, function, args
 ):
+    """T3."""
+
     async def owner():
         trap_exit()
         tasks = [Task.async_link(trio.sleep_forever), Task.async_link(function, *args)]

@@ -42,6 +42,7 @@ from tests.actors.task_programs import (
 
 
 async def test_poll_gives_the_outcome_or_none_and_may_be_asked_again(node, autojump_clock):
+    """T4."""
     task = Task.async_link(later, 7)
     assert await task.poll(timeout=0) is None
     assert await task.poll(timeout=0.5) is None
@@ -104,6 +105,7 @@ async def test_poll_many_may_ignore_what_is_late(autojump_clock):
 
 
 async def test_poll_many_returns_when_the_limit_is_reached(node, autojump_clock):
+    """T4."""
     tasks = [Task.async_link(later, n, n) for n in (3, 1, 2)]
     result = await Task.poll_many(tasks, limit=2, on_timeout="kill_task")
     assert [outcome for _, outcome in result] == [None, Returned(1), Returned(2)]
@@ -146,6 +148,7 @@ async def test_shutdown_gives_none_when_the_task_ends_as_it_was_told(node):
 
 
 async def test_shutdown_does_not_harm_the_owner_and_leaves_no_message():
+    """T5."""
     async with open_node():
         trap_exit()
         task = Task.async_link(trio.sleep_forever)
@@ -189,6 +192,7 @@ async def test_a_task_that_was_killed_by_another_is_an_outcome_for_shutdown(node
 
 
 async def test_a_task_that_does_not_end_in_time_is_killed(node, autojump_clock):
+    """T5."""
     task = Task.async_link(trapping)
     await trio.testing.wait_all_tasks_blocked()
     started = trio.current_time()
@@ -207,6 +211,7 @@ async def test_a_task_that_still_returns_when_it_is_asked_to_end_gives_its_value
 
 
 async def test_kill_asks_nothing(node):
+    """T5."""
     task = Task.async_link(trapping)
     await trio.testing.wait_all_tasks_blocked()
     assert await task.kill() is None
@@ -241,6 +246,7 @@ async def test_ignore_gives_an_exit_that_is_there(node):
 
 @pytest.mark.parametrize(("function", "args"), [(give, ()), (fail, ())], ids=["value", "failure"])
 async def test_what_comes_after_ignore_disturbs_nobody(function, args):
+    """T6."""
     async with open_node():
         trap_exit()
         task = Task.async_link(function, *args)
@@ -253,6 +259,7 @@ async def test_what_comes_after_ignore_disturbs_nobody(function, args):
 
 
 async def test_an_ignored_task_outlives_its_owner(node, autojump_clock):
+    """T6."""
     tasks: list[Task[Any]] = []
 
     async def owner():
@@ -319,6 +326,7 @@ async def test_an_ignored_task_does_not_notify(autojump_clock):
 
 @pytest.mark.parametrize("label", [None, "the failing one"])
 async def test_a_failing_task_is_reported_with_what_it_did_and_for_whom(node, label):
+    """T7."""
     with structlog.testing.capture_logs() as logs:
         pid = await Task.start(fail, label=label)
         await pid.wait_exited()

@@ -182,6 +182,7 @@ async def test_push_inside_join_raises_and_says_what_to_do(client):
 
 
 async def test_a_slow_join_holds_up_neither_heartbeats_nor_other_topics(client, endpoint):
+    """C4."""
     slow = client.ref()
     await client.send(slow, slow, "room:slow", "phx_join", {"wait": True})
     await client.settle()
@@ -286,6 +287,7 @@ async def test_the_broadcasts_of_one_sender_arrive_in_order(client):
 
 
 async def test_leave_is_answered_then_closed_and_terminate_hears_why(client, endpoint):
+    """C7."""
     join_ref = await client.join("room:1")
     ref = await client.push(join_ref, "room:1", "phx_leave")
     assert (await client.expect_reply(ref)) == {"status": "ok", "response": {}}
@@ -314,6 +316,7 @@ async def test_a_channel_that_crashes_gives_phx_error_and_can_be_joined_again(cl
 
 
 async def test_a_crash_harms_neither_other_topics_nor_other_clients(client, endpoint):
+    """C1."""
     async with connected(endpoint) as other:
         mine, theirs = await both_joined(client, other)
         mine_too = await client.join("room:2")
@@ -350,6 +353,7 @@ async def test_when_the_pubsub_dies_its_channels_give_phx_error_and_are_joined_a
 async def test_a_duplicate_join_stops_the_old_channel_and_closes_it_after_the_new_reply(
     client, endpoint
 ):
+    """C8."""
     old = await client.join("room:1")
     new = client.ref()
     await client.send(new, new, "room:1", "phx_join", {})

@@ -174,6 +174,7 @@ def test_the_table_keeps_the_raw_join_ref_for_reply_and_close():
 
 
 def test_a_pending_join_does_not_hold_up_other_topics():
+    """C4."""
     mux = multiplexer()
     join(mux, "room:slow", ref="1")
     joined(mux, LOBBY, ref="2")
@@ -335,6 +336,7 @@ def test_a_push_with_a_null_join_ref_goes_to_the_channel():
 
 @pytest.mark.parametrize("join_ref", ["0", "", "11", 1])
 def test_a_push_with_a_stale_join_ref_is_dropped(join_ref):
+    """C6."""
     mux = multiplexer()
     joined(mux)
     assert mux.receive(message(join_ref, "2", LOBBY, "new_msg")) == ()
@@ -342,6 +344,7 @@ def test_a_push_with_a_stale_join_ref_is_dropped(join_ref):
 
 @pytest.mark.parametrize("join_ref", [None, "1", "anything"])
 def test_nothing_is_stale_for_a_join_that_had_no_join_ref(join_ref):
+    """C6."""
     mux = multiplexer()
     joined(mux, join_ref=None)
     push = message(join_ref, "2", LOBBY, "new_msg")
@@ -403,6 +406,7 @@ def test_an_event_on_a_leaving_topic_is_unmatched():
 
 
 def test_a_second_leave_of_a_leaving_topic_is_ok():
+    """C7."""
     mux = multiplexer()
     joined(mux)
     mux.receive(message("1", "4", LOBBY, "phx_leave"))
@@ -423,6 +427,7 @@ def test_a_leave_of_one_topic_does_not_touch_another():
 
 
 def test_a_duplicate_join_first_stops_the_old_channel():
+    """C8."""
     mux = multiplexer()
     joined(mux)
     effects = mux.receive(message("2", "2", LOBBY, "phx_join"))
@@ -640,6 +645,7 @@ def test_nothing_is_sent_after_the_end_of_the_connection():
 
 
 def test_an_event_on_a_topic_that_is_not_joined_is_unmatched_with_a_null_join_ref():
+    """C10."""
     assert multiplexer().receive(message("1", "3", "nope", "x")) == (unmatched("3", "nope"),)
 
 

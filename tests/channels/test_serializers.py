@@ -345,6 +345,7 @@ def test_v2_refuses_a_text_frame_that_is_not_five_elements_of_the_right_types(da
     ],
 )
 def test_text_that_is_not_utf8_asks_for_close_code_1007(serializer, data):
+    """C11."""
     with pytest.raises(MalformedFrameError) as error:
         serializer.decode(data, TEXT)
     assert error.value.close_code == 1007

@@ -116,6 +116,7 @@ async def ask(node):
 
 @pytest.mark.parametrize("event", ["dataclass", "struct", "typed_dict"])
 async def test_the_payload_arrives_as_the_annotated_type(ask, event):
+    """C25."""
     answer = await ask(event, {"body": "hi"})
     assert answer == {"status": "ok", "response": {"body": "hi"}}
 
@@ -159,6 +160,7 @@ async def test_events_that_handle_in_passes_on_reach_the_typed_methods(ask):
 
 
 async def test_an_event_that_no_method_serves_is_unmatched(ask):
+    """C10."""
     assert (await ask("unknown", {}))["response"] == {"reason": "unmatched event"}
 
 

@@ -1,4 +1,4 @@
-"""A DynamicSupervisor that has nothing to do starts a child in the step of who asks (D2, PL1)."""
+"""A DynamicSupervisor that has nothing to do starts a child in the step of who asks (D8, PL1)."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ async def start(**options: Any) -> tuple[Endpoint, Any]:
 
 
 async def test_clients_are_sent_away_in_batches_with_a_pause_between_them(node):
+    """C14."""
     drainer = DrainOptions(batch_size=2, batch_interval=0.2)
     endpoint, supervisor = await start(drainer=drainer)
     closed: list[tuple[float, int]] = []
@@ -92,6 +93,7 @@ async def test_clients_may_be_advised_when_to_come_back_each_at_a_time_of_its_ow
 
 
 async def test_while_it_drains_nobody_new_is_let_in(node):
+    """C14."""
     endpoint, supervisor = await start(drainer=DrainOptions(batch_size=1, batch_interval=0.3))
     host, port = endpoint.addresses[0]
     async with (

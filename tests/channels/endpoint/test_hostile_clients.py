@@ -93,6 +93,7 @@ async def test_a_client_that_never_reads_keeps_bounded_news_of_the_end_and_stays
 
 
 async def test_a_client_that_never_reads_is_closed_with_4008_and_counted(node):
+    """C13."""
     limits = Limits(outbox=64 * 1024, close_timeout=0.05)
     async with running(endpoint_with(limits)) as endpoint, connected(endpoint) as reader:
         await reader.join("room:1")

@@ -134,6 +134,7 @@ async def test_an_uncorked_batch_that_does_not_fit_waits_for_the_writer(opened, 
 
 
 async def test_a_full_queue_gives_the_peer_up_and_frees_its_memory(opened, pair, spawner):
+    """C13."""
     ours, _ = pair
     told: list[object] = []
     outbox = opened(ours, spawn=spawner, limit=2_000_000, on_overflow=told.append)

@@ -363,6 +363,7 @@ async def test_a_breach_of_the_protocol_ends_with_1002(server, bad):
     ],
 )
 async def test_text_that_is_not_utf8_ends_with_1007(server, bad):
+    """C11."""
     await server.client.send(bad)
     assert await server.client.close_code() == 1007
     assert await server.client.ends()
@@ -383,6 +384,7 @@ async def test_text_that_is_not_utf8_ends_with_1007(server, bad):
     ],
 )
 async def test_a_message_over_the_limit_ends_with_1009(server, bad):
+    """C11."""
     await server.client.send(bad)
     assert await server.client.close_code() == 1009
     await server.client.stream.aclose()
