@@ -50,6 +50,7 @@ from channels.transports.frames import CloseCode, frame
 from channels.transports.limits import Limits
 from channels.transports.limits_addresses import Address, Gatekeeper
 from channels.transports.limits_meter import Meter
+from channels.transports.limits_queue import Behind
 from channels.transports.refresh import Outcome, refresh
 from supervisors import ChildSpec
 
@@ -83,6 +84,7 @@ class TransportProcess:
     # One for each connection, used for each frame: slots.
     __slots__ = (
         "_address",
+        "_behind",
         "_channel_supervisor",
         "_gatekeeper",
         "_keys",
@@ -138,6 +140,7 @@ class TransportProcess:
         self._address = address
         self._meter = Meter(limits, trio.current_time())
         self._refreshing = False
+        self._behind: Behind[Pid] | None = None  # made when a channel is, for the first time
         self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
         self._starting: frozenset[int] = frozenset()  # keys of joins without a process
 
@@ -166,9 +169,25 @@ class TransportProcess:
             return
         for effect in self._multiplexer.receive(message, len(data)):
             if type(effect) is Forward:
-                effect.channel.target.deliver(effect.message)
+                # Alive, or its DOWN would have been here: so it is a process, with a mailbox.
+                target: Any = effect.channel.target
+                if not target.mailbox.queue or self._may_wait(effect, len(data)):
+                    target.deliver(effect.message)
             else:
                 self._carry_out(effect)
+
+    def _may_wait(self, effect: Forward[Pid], size: int) -> bool:
+        """Whether this too may wait for its channel, which is behind; else it is answered."""
+        if self._behind is None:
+            limits = self._limits
+            self._behind = Behind(limits.queued, limits.queued_bytes, _mailbox_length)
+        if self._behind.take(effect.channel, size):
+            return True
+        self._gatekeeper.note("queued")
+        message = effect.message
+        busy = {"reason": "channel busy"}
+        self._carry_out(SendReply(message.join_ref, message.ref, message.topic, "error", busy))
+        return False
 
     # -- effects ---------------------------------------------------------------------------------
 
@@ -308,6 +327,8 @@ class TransportProcess:
         match message:
             case Down(object=channel):
                 key = self._keys.pop(channel, None)
+                if self._behind is not None:
+                    self._behind.forget(channel)
                 if key is not None:  # if it was announced, the client knows already
                     self._carry_out_all(self._multiplexer.exited(key, crashed=True))
             case Broadcast(event="disconnect"):
@@ -322,6 +343,11 @@ class TransportProcess:
 
     def _who(self) -> dict[str, Any]:
         return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}
+
+
+def _mailbox_length(channel: Pid) -> int:
+    process: Any = channel.target
+    return len(process.mailbox)
 
 
 class _Patience:

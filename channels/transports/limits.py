@@ -19,6 +19,7 @@ Zero always means: no limit.
 | `joins` | 20 a second, 200 at once | error reply `{"reason": "too many joins"}` | `joins` |
 | `UserSocket.max_channels` | 100 topics | error reply "too many channels joined" | `topics` |
 | `held`, `held_bytes` | 32 messages a topic, 256 KiB | error reply "join pending" | `held` |
+| `queued`, `queued_bytes` | 1,000 for a channel, 1 MiB | error reply "channel busy" | `queued` |
 | `outbox` | 1 MiB | as `UserSocket.overflow` says, close 4008 | `slow_clients` |
 | `address.messages` | 2,000 a second, 10,000 at once | as `messages` | `address_messages` |
 | `address.bytes` | 10 MiB a second, 80 MiB at once | as `bytes` | `address_bytes` |
@@ -96,13 +97,17 @@ class Limits:
     held: int = attrs.field(default=32, validator=_not_negative, kw_only=True)
     """Messages held for one pending join; the one limit where zero means: none is held."""
     held_bytes: int = attrs.field(default=256 * _KIB, validator=_not_negative, kw_only=True)
+    queued: int = attrs.field(default=1_000, validator=_not_negative, kw_only=True)
+    """Messages that may wait for a channel, in its mailbox."""
+    queued_bytes: int = attrs.field(default=_MIB, validator=_not_negative, kw_only=True)
+    """Bytes of a connection's client that may wait in the mailboxes of its channels."""
     messages: Rate = attrs.field(default=Rate(200, burst=1_000), kw_only=True)
     bytes: Rate = attrs.field(default=Rate(_MIB, burst=8 * _MIB), kw_only=True)
     joins: Rate = attrs.field(default=Rate(20, burst=200), kw_only=True)
     address: AddressLimits = attrs.field(default=AddressLimits(), kw_only=True)
 
     def without_rates(self) -> Limits:
-        """The same without limits on rates and addresses, for load tools."""
+        """The same without limits on rates, addresses and mailboxes, for load tools."""
         address = AddressLimits(
             connections=0,
             connects=NO_RATE,
@@ -112,7 +117,15 @@ class Limits:
             topics=0,
             bodies=0,
         )
-        return attrs.evolve(self, messages=NO_RATE, bytes=NO_RATE, joins=NO_RATE, address=address)
+        return attrs.evolve(
+            self,
+            messages=NO_RATE,
+            bytes=NO_RATE,
+            joins=NO_RATE,
+            queued=0,
+            queued_bytes=0,
+            address=address,
+        )
 
 
 def explain(limits: Limits, limit: str) -> str:
