@@ -153,9 +153,11 @@ class Node:
         main: Callable[..., Awaitable[Any]],
         args: Iterable[Any],
         context: contextvars.Context | None = None,
+        *,
+        owed: bool = False,
     ) -> None:
         """Let a prepared process run `main(*args)`; see `Process.run`."""
-        self._start_soon(context, process.run, main, args, name=process.label)
+        self._start_soon(context, process.run, main, args, owed, name=process.label)
 
     def _start_soon(
         self,

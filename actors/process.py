@@ -87,8 +87,10 @@ class ProcessNode(Protocol):
         main: Callable[..., Awaitable[Any]],
         args: Iterable[Any],
         context: contextvars.Context | None,
+        *,
+        owed: bool = False,
     ) -> None:
-        """Run `main(*args)` as `process` in a Trio task."""
+        """Run `main(*args)` as `process` in a Trio task; see `Process.run`."""
 
     def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
         """Run `function` in a Trio task that belongs to `owner`."""
@@ -109,22 +111,27 @@ class ProcessNode(Protocol):
 class Sleep:
     """What the main function of a process returns that needs no task until something comes for it:
     what to run then.
+
+    `in_place`: messages need no task, they go on being handled in place (`handle_in_place`); the
+    process is woken by itself, or by an exit signal, which cancels `main`.
     """
 
-    __slots__ = ("args", "main")
+    __slots__ = ("args", "in_place", "main")
 
-    def __init__(self, main: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        main: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...] = (),
+        *,
+        in_place: bool = False,
+    ) -> None:
         self.main = main
         self.args = args
+        self.in_place = in_place
 
 
-_Asleep: TypeAlias = tuple[
-    Callable[..., Awaitable[Any]],
-    Iterable[Any],
-    contextvars.Context | None,
-    Callable[[Any], None],
-]
-"""`main`, its arguments, the context to run in, and where messages go."""
+_Asleep: TypeAlias = tuple[Sleep, contextvars.Context | None, Callable[[Any], None]]
+"""The sleep, the context to run in, and where messages go when it is awake."""
 
 
 class Cancellable(Protocol):
@@ -257,20 +264,32 @@ class Process(Tied):
 
     # -- running ---------------------------------------------------------------------------------
 
-    async def run(self, main: Callable[..., Awaitable[Any]], args: Iterable[Any]) -> None:
-        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons."""
+    async def run(
+        self,
+        main: Callable[..., Awaitable[Any]],
+        args: Iterable[Any],
+        owed: bool = False,  # noqa: FBT001, FBT002  # Trio passes it on by position
+    ) -> None:
+        """The Trio task of this process. Nothing ever leaves it: outcomes are exit reasons.
+
+        `owed`: an exit signal that has come before cancels `main`, instead of sparing it.
+        """
         current.set(self)
         self.task = current_task()
         reason: Any = NORMAL
         try:
-            if self.exit_reason is None:
+            if self.exit_reason is None or owed:
                 outcome = None
                 with trio.CancelScope() as self.cancel_scope:
+                    if self.exit_reason is not None:
+                        self.cancel_scope.cancel()
                     outcome = await main(*args)
+                    if type(outcome) is Sleep and self.exit_reason is not None and outcome.in_place:
+                        await outcome.main(*outcome.args)  # it is to end: no time to sleep
                 if type(outcome) is Sleep and self.exit_reason is None:
                     context = self.task.context
                     self.task = self.cancel_scope = None
-                    self.sleep(outcome.main, outcome.args, context if len(context) > 1 else None)
+                    self.sleep(outcome, context if len(context) > 1 else None)
                     return
             else:  # it was ended before its first step
                 for arg in args:
@@ -296,30 +315,29 @@ class Process(Tied):
             self.node.interrupt(interrupt)
         return reason_of(rest)
 
-    def sleep(
-        self,
-        main: Callable[..., Awaitable[Any]],
-        args: Iterable[Any],
-        context: contextvars.Context | None,
-    ) -> None:
-        """Have no task until the first message or exit signal, which starts one for `main(*args)`.
+    def sleep(self, sleep: Sleep, context: contextvars.Context | None) -> None:
+        """Have no task until something comes that needs one; it then runs in `context`.
 
         A task and its cancel scope cost more than all the rest of a process, in time and in memory,
         and most processes are idle most of the time.
         """
         if self.mailbox.queue:  # it has sent itself something
-            self.node.start_task(self, main, args, context)
+            self.node.start_task(self, sleep.main, sleep.args, context)
             return
-        self.asleep = (main, args, context, self.deliver)
-        self.deliver = self._wake_up
+        self.asleep = (sleep, context, self.deliver)
+        if not sleep.in_place:
+            self.deliver = self._wake_up_for
 
-    def _wake_up(self, *messages: Any) -> None:
-        assert self.asleep is not None
-        main, args, context, self.deliver = self.asleep
-        self.asleep = None
-        for message in messages:
-            self.deliver(message)
-        self.node.start_task(self, main, args, context)
+    def wake_up(self) -> None:
+        """Give it a task, if it has none."""
+        if self.asleep is not None:
+            sleep, context, self.deliver = self.asleep
+            self.asleep = None
+            self.node.start_task(self, sleep.main, sleep.args, context, owed=sleep.in_place)
+
+    def _wake_up_for(self, message: Any) -> None:
+        self.wake_up()
+        self.deliver(message)
 
     def own_timer(self, timer: Cancellable) -> None:
         """Cancel `timer` when this process ends."""
@@ -345,6 +363,10 @@ class Process(Tied):
                 self.begin_exit(request.reason)
             except Exception as error:
                 self.begin_exit(reason_of(error))
+            except GeneratorExit:  # the interpreter ends
+                raise
+            except BaseException as error:  # noqa: ASYNC103  # it is never the sender's
+                self.begin_exit(self.reason_of_escaped(error))
             finally:
                 current.reset(sender)
 
@@ -378,8 +400,7 @@ class Process(Tied):
         self.exit_reason = reason
         if self.cancel_scope is not None:
             self.cancel_scope.cancel()
-        elif self.asleep is not None:
-            self._wake_up()
+        self.wake_up()
         self.deliver = self._drop
         if reason is KILLED:
             self._expect_end()

@@ -13,7 +13,7 @@ from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
 from actors.node import Node, current_node
 from actors.pid import MonitorRef, Pid
-from actors.process import Process, current_process
+from actors.process import Process, Sleep, current_process
 from actors.server_init import begin_init
 from actors.server_loop import serve
 from actors.start import Start
@@ -123,7 +123,7 @@ def _initialise(
     # Kept only where `init` has set a variable; `Process.run` sets the current process itself.
     kept = context if len(context) > 1 else None
     if initialising is None and then is None and server.hibernate_after is None:
-        process.sleep(serve, (server,), kept)
+        process.sleep(Sleep(serve, (server,)), kept)
     else:
         node.start_task(process, serve, (server, then, initialising), context)
 
