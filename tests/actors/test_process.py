@@ -706,6 +706,54 @@ async def test_a_handler_in_place_that_raises_ends_its_process_and_not_the_sende
     assert (await receive(ref)).reason == expected
 
 
+class Odd(BaseException):
+    """Neither an Exception nor an exit."""
+
+
+@pytest.mark.parametrize("error", [Odd(), BaseExceptionGroup("", [Odd(), Boom()])], ids=repr)
+async def test_whatever_a_handler_in_place_raises_is_its_own_and_not_the_senders(error, node):
+    """K4, P6."""
+
+    def handler(_):
+        raise error
+
+    async def in_place():
+        node.processes[self_pid()].handle_in_place(handler)
+        await trio.sleep_forever()
+
+    pid, ref = spawn_monitor(in_place)
+    await wait_all_tasks_blocked()
+    send(pid, "x")
+    reason = (await receive(ref)).reason
+    assert isinstance(reason, Crash)
+    assert repr(reason.exception) == repr(error)
+
+
+async def test_system_exit_in_a_handler_in_place_ends_the_node_and_not_the_sender():
+    """N3, K4."""
+    sent: list[Any] = []
+
+    def handler(_):
+        raise SystemExit(3)
+
+    async def in_place(node):
+        node.processes[self_pid()].handle_in_place(handler)
+        await trio.sleep_forever()
+
+    async def sender(pid):
+        send(pid, "x")
+        sent.append("and went on")
+        await trio.sleep_forever()
+
+    with pytest.raises(SystemExit):
+        async with open_node() as node:
+            pid = spawn(in_place, node)
+            await wait_all_tasks_blocked()
+            spawn(sender, pid)
+            await trio.sleep_forever()
+    assert sent == ["and went on"]
+
+
 async def test_a_main_process_that_gets_an_exit_signal_ends_the_node_with_that_reason():
     """N2."""
     with pytest.raises(NodeExitedError) as caught:

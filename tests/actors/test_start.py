@@ -253,11 +253,11 @@ async def test_a_server_whose_init_is_plain_is_up_before_anybody_else_has_run(no
         ran.append(1)
 
     spawn(other)
-    for start in (PlainlyStarting.start, PlainlyStarting.start_link):
-        pid = await start(gives(None))
-        assert pid.is_alive()
+    starts = PlainlyStarting.start, PlainlyStarting.start_link
+    pids = [await start(gives(None)) for start in starts]
+    assert all(pid.is_alive() for pid in pids)
     assert ran == []
-    assert await pid.call("x") == "served"
+    assert [await pid.call("x") for pid in pids] == ["served"] * 2
 
 
 async def test_a_plain_init_runs_as_the_new_server_and_in_its_context(node):
