@@ -122,19 +122,19 @@ async def socket(node):
     return await connect(Socket, {"user": "ann"}, pubsub=pubsub)
 
 
-async def test_connect_raises_what_the_socket_refuses_with(socket):
+async def test_connect_raises_what_the_socket_refuses_with(autojump_clock, socket):
     with pytest.raises(ConnectRefused):
         await connect(Socket, {}, pubsub=socket.pubsub)
 
 
-async def test_join_gives_the_answer_and_subscribe_and_join_the_channel(socket):
+async def test_join_gives_the_answer_and_subscribe_and_join_the_channel(autojump_clock, socket):
     for verb in (join, subscribe_and_join):
         room = await verb(socket, f"room:{verb.__name__}", {})
         assert (room.topic, room.reply) == (f"room:{verb.__name__}", {"welcome": "ann"})
         assert room.pid.is_alive()
 
 
-async def test_only_subscribe_and_join_subscribes_the_test_and_once(socket):
+async def test_only_subscribe_and_join_subscribes_the_test_and_once(autojump_clock, socket):
     plain = await join(socket, "room:1")
     push(plain, "shout", {"n": 1})
     await assert_push(socket, "shout", {"n": 1})
@@ -146,7 +146,7 @@ async def test_only_subscribe_and_join_subscribes_the_test_and_once(socket):
     await refute_broadcast(socket, "shout")
 
 
-async def test_another_process_may_join_and_push_for_the_test(socket):
+async def test_another_process_may_join_and_push_for_the_test(autojump_clock, socket):
     answers: list[Any] = []
 
     async def other() -> None:
@@ -160,14 +160,14 @@ async def test_another_process_may_join_and_push_for_the_test(socket):
 @pytest.mark.parametrize(
     ("payload", "reason"), [({"refuse": True}, "no"), ({"crash": True}, "join crashed")]
 )
-async def test_a_join_that_does_not_succeed_says_why(socket, payload, reason):
+async def test_a_join_that_does_not_succeed_says_why(autojump_clock, socket, payload, reason):
     for verb in (join, subscribe_and_join):
         with structlog.testing.capture_logs(), pytest.raises(JoinRefusedError) as refused:
             await verb(socket, "room:1", payload)
         assert refused.value.response == {"reason": reason}
 
 
-async def test_assert_reply_finds_the_answer_by_ref_status_and_pattern(socket):
+async def test_assert_reply_finds_the_answer_by_ref_status_and_pattern(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     first, second = push(room, "ping", {"n": 1}), push(room, "ping", {"n": 2})
     await assert_reply(second, "ok", lambda response: response["n"] > 1)
@@ -175,11 +175,13 @@ async def test_assert_reply_finds_the_answer_by_ref_status_and_pattern(socket):
     await refute_reply(first)
 
 
-async def test_an_async_reply_is_a_reply(socket):
+async def test_an_async_reply_is_a_reply(autojump_clock, socket):
     await assert_reply(push(await subscribe_and_join(socket, "room:1"), "later"), "ok")
 
 
-async def test_assert_broadcast_sees_what_the_channel_broadcasts_and_the_client_gets_it(socket):
+async def test_assert_broadcast_sees_what_the_channel_broadcasts_and_the_client_gets_it(
+    autojump_clock, socket
+):
     room = await subscribe_and_join(socket, "room:1")
     push(room, "shout", {"n": 1})
     await assert_broadcast(room, "shout", {"n": 1})
@@ -187,33 +189,33 @@ async def test_assert_broadcast_sees_what_the_channel_broadcasts_and_the_client_
     await refute_broadcast(room, "shout")
 
 
-async def test_broadcast_from_reaches_the_channels_client_but_not_the_test(socket):
+async def test_broadcast_from_reaches_the_channels_client_but_not_the_test(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     broadcast_from(room, "news", {"n": 1})
     await assert_push(socket, "news", {"n": 1})
     await refute_broadcast(socket, "news")
 
 
-async def test_payloads_are_what_json_makes_of_them(socket):
+async def test_payloads_are_what_json_makes_of_them(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     await assert_reply(push(room, "ping", {1: (2, 3)}), "ok", {"1": [2, 3]})
 
 
-async def test_binary_payloads_travel_both_ways(socket):
+async def test_binary_payloads_travel_both_ways(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     ref = push(room, "bytes", Binary(b"abc"))
     await assert_push(room, "bytes", Binary(b"cba"))
     await assert_reply(ref, "ok", Binary(b"abc"))
 
 
-async def test_leave_is_answered_and_closed_and_a_second_leave_is_harmless(socket):
+async def test_leave_is_answered_and_closed_and_a_second_leave_is_harmless(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     await assert_reply(await leave(room), "ok")
     await assert_push(room, "phx_close")
     await assert_reply(await leave(room), "ok")
 
 
-async def test_a_crash_is_a_phx_error_and_the_topic_can_be_joined_again(socket):
+async def test_a_crash_is_a_phx_error_and_the_topic_can_be_joined_again(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     with structlog.testing.capture_logs():
         push(room, "crash")
@@ -221,7 +223,7 @@ async def test_a_crash_is_a_phx_error_and_the_topic_can_be_joined_again(socket):
     await subscribe_and_join(socket, "room:1")
 
 
-async def test_a_duplicate_join_closes_the_first(socket):
+async def test_a_duplicate_join_closes_the_first(autojump_clock, socket):
     first = await subscribe_and_join(socket, "room:1")
     await join(socket, "room:1", {})
     closed = await assert_push(socket, "phx_close")
@@ -231,7 +233,9 @@ async def test_a_duplicate_join_closes_the_first(socket):
 # -- builders ------------------------------------------------------------------------------------
 
 
-async def test_a_socket_can_be_made_with_an_id_and_assigns_and_without_asking_connect(socket):
+async def test_a_socket_can_be_made_with_an_id_and_assigns_and_without_asking_connect(
+    autojump_clock, socket
+):
     made = await socket_with(Socket, "users:7", {"user": "eve"}, pubsub=socket.pubsub)
     assert (made.id, made.assigns) == ("users:7", {"user": "eve"})
     assert (await join(made, "room:1")).reply == {"welcome": "eve"}
@@ -239,7 +243,7 @@ async def test_a_socket_can_be_made_with_an_id_and_assigns_and_without_asking_co
     assert (bare.id, bare.assigns) == (None, {})
 
 
-async def test_connect_asks_for_the_id_and_gives_what_the_client_has_sent(socket):
+async def test_connect_asks_for_the_id_and_gives_what_the_client_has_sent(autojump_clock, socket):
     made = await connect(Curious, {1: {"a": [{2: "b"}]}}, pubsub=socket.pubsub, auth_token="secret")
     assert made.assigns["params"] == {"1": {"a": [{"2": "b"}]}}
     assert made.assigns["info"].auth_token == "secret"
@@ -249,7 +253,7 @@ async def test_connect_asks_for_the_id_and_gives_what_the_client_has_sent(socket
     assert made.assigns["info"].user_agent == "pytest"
 
 
-async def test_an_id_that_is_none_is_said_to_be_none(socket):
+async def test_an_id_that_is_none_is_said_to_be_none(autojump_clock, socket):
     junk = type("Junk", (Curious,), {"id": lambda _: 7})
     with pytest.raises(TypeError, match=r"Junk.id\(\) gave 7"):
         await connect(junk, pubsub=socket.pubsub)
@@ -258,7 +262,9 @@ async def test_an_id_that_is_none_is_said_to_be_none(socket):
 # -- what ends a connection ----------------------------------------------------------------------
 
 
-async def test_disconnect_by_id_closes_all_connections_of_that_id_and_their_channels(socket):
+async def test_disconnect_by_id_closes_all_connections_of_that_id_and_their_channels(
+    autojump_clock, socket
+):
     made = [await socket_with(Socket, "users:7", {"user": "a"}, pubsub=socket.pubsub) for _ in "ab"]
     rooms = [await join(each, "room:1") for each in made]
     disconnect(socket.pubsub, "users:7")
@@ -271,7 +277,7 @@ async def test_disconnect_by_id_closes_all_connections_of_that_id_and_their_chan
         await assert_closed(made[0], 4000)
 
 
-async def test_a_test_may_subscribe_to_the_id_of_its_own_socket(socket):
+async def test_a_test_may_subscribe_to_the_id_of_its_own_socket(autojump_clock, socket):
     made = await socket_with(Socket, "room:id", {"user": "a"}, pubsub=socket.pubsub)
     await subscribe_and_join(made, "room:id")
     disconnect(socket.pubsub, "room:id")
@@ -280,7 +286,7 @@ async def test_a_test_may_subscribe_to_the_id_of_its_own_socket(socket):
     await assert_closed(made)
 
 
-async def test_close_ends_the_channels_and_closing_again_is_harmless(socket):
+async def test_close_ends_the_channels_and_closing_again_is_harmless(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     await close(socket)
     assert not room.pid.is_alive()
@@ -288,7 +294,7 @@ async def test_close_ends_the_channels_and_closing_again_is_harmless(socket):
     assert socket.received == []
 
 
-async def test_close_ends_one_channel_which_hears_why_and_the_others_go_on(socket):
+async def test_close_ends_one_channel_which_hears_why_and_the_others_go_on(autojump_clock, socket):
     room, other = [await join(socket, f"slow:{number}") for number in (1, 2)]
     await close(room)
     assert ENDED.pop() == ("slow:1", Shutdown("closed"))
@@ -299,7 +305,7 @@ async def test_close_ends_one_channel_which_hears_why_and_the_others_go_on(socke
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["connection", "channel"])
-async def test_close_kills_what_lives_after_its_timeout(socket, whole, autojump_clock):
+async def test_close_kills_what_lives_after_its_timeout(autojump_clock, socket, whole):
     room = await join(socket, "slow:1")
     push(room, "hang")
     before = trio.current_time()
@@ -312,7 +318,7 @@ async def test_close_kills_what_lives_after_its_timeout(socket, whole, autojump_
 # -- new credentials -----------------------------------------------------------------------------
 
 
-async def test_refresh_gives_new_credentials_as_a_client_does(socket):
+async def test_refresh_gives_new_credentials_as_a_client_does(autojump_clock, socket):
     made = await connect(Curious, pubsub=socket.pubsub)
     await assert_reply(refresh(made, {"token": "good"}), "ok", {"expires_in": 60})
     assert made.assigns["token"] == "good"
@@ -324,14 +330,14 @@ async def test_refresh_gives_new_credentials_as_a_client_does(socket):
 # -- what a failed assertion says ----------------------------------------------------------------
 
 
-async def test_a_failed_assertion_says_what_there_is(socket):
+async def test_a_failed_assertion_says_what_there_is(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     push(room, "shout", {"n": 1})
     with pytest.raises(AssertionError, match=r"no push 'whisper' ANY; there is .*shout"):
         await assert_push(room, "whisper")
 
 
-async def test_a_failed_refutation_shows_what_came(socket):
+async def test_a_failed_refutation_shows_what_came(autojump_clock, socket):
     room = await subscribe_and_join(socket, "room:1")
     push(room, "shout", {"n": 1})
     with pytest.raises(AssertionError, match=r"it came: .*shout"):

@@ -25,6 +25,7 @@ class DemoNode:
         self._module = module
         self._options = options
         self._process: subprocess.Popen[str] | None = None
+        self._scheme = "http"
         self.port = 0
 
     @property
@@ -36,12 +37,12 @@ class DemoNode:
     @property
     def url(self) -> str:
         """The address of the page."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     @property
     def socket_url(self) -> str:
         """The mount of the socket, as phoenix.js wants it; the WebSocket is `/websocket` below it."""
-        return f"ws://127.0.0.1:{self.port}/socket"
+        return f"{self.url.replace('http', 'ws')}/socket"
 
     def start(self) -> None:
         """Returns when the node has said where it is."""
@@ -49,9 +50,9 @@ class DemoNode:
             "--port", str(self.port), *self._options, log=self._log, module=self._module
         )
         line = first_line(self._process)
-        found = re.fullmatch(r"\w+ is running at http://127\.0\.0\.1:(\d+) .*\n", line)
+        found = re.fullmatch(r"\w+ is running at (https?)://127\.0\.0\.1:(\d+) .*\n", line)
         assert found, f"the node printed {line!r} and logged {self.log()}"
-        self.port = int(found[1])
+        self._scheme, self.port = found[1], int(found[2])
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """End it and return its exit code."""

@@ -13,6 +13,7 @@ import trio
 
 from actors import NORMAL, GenServer, Pid, Stop
 from channels import (
+    TLS,
     Binary,
     Channel,
     ConnectInfo,
@@ -26,6 +27,7 @@ from channels import (
     on,
     reply,
 )
+from examples.chat.__main__ import configure_logging
 from supervisors import Application
 
 
@@ -184,12 +186,16 @@ def main() -> None:
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--engine", default="trio-websocket")
+    parser.add_argument("--certificate", nargs=2, metavar=("CERTFILE", "KEYFILE"))
     options = parser.parse_args()
+    configure_logging(debug=True)  # on stderr: nobody reads what stands on stdout after the address
     mounts: dict[str, type[UserSocket] | Mount] = {
-        "/socket": Mount(EdgeSocket, auth_token=True),
+        "/socket": Mount(EdgeSocket, auth_token=True, longpoll=True),
         "/tenants/:tenant": EdgeSocket,
     }
-    Edge(Endpoint(mounts, **vars(options))).run()
+    tls = TLS(*options.certificate) if options.certificate else None
+    place = {"host": options.host, "port": options.port}
+    Edge(Endpoint(mounts, **place, engine=options.engine, tls=tls)).run()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from subprocess import PIPE
@@ -75,11 +76,21 @@ class NodeScript:
 
 
 @contextlib.asynccontextmanager
-async def open_script(node_js: str, name: str, *arguments: str) -> AsyncIterator[NodeScript]:
-    """Run `clients/<name>` until the block ends."""
+async def open_script(
+    node_js: str, name: str, *arguments: str, authority: Path | None = None
+) -> AsyncIterator[NodeScript]:
+    """Run `clients/<name>` until the block ends; it trusts the certificates of an `authority` (PEM) too."""
     command = [node_js, str(CLIENTS / name), *arguments]
+    trusted = {} if authority is None else {"NODE_EXTRA_CA_CERTS": str(authority)}
     async with trio.open_nursery() as nursery:
-        run = functools.partial(trio.run_process, command, stdin=PIPE, stdout=PIPE, check=False)
+        run = functools.partial(
+            trio.run_process,
+            command,
+            stdin=PIPE,
+            stdout=PIPE,
+            check=False,
+            env={**os.environ, **trusted},
+        )
         process: trio.Process = await nursery.start(run)
         script = NodeScript(process)
         nursery.start_soon(script.read)

@@ -59,24 +59,32 @@ class PhoenixClient:
         """All that has happened to the client so far, in order."""
         return self._script.seen(client=self.name)
 
-    async def start_join(self, topic: str, channel: str | None = None, **params: Any) -> None:
-        """Ask for a join; its outcome will be "joined", "refused" or "unanswered"."""
-        await self._tell("join", channel or topic, topic=topic, params=params)
+    async def start_join(
+        self, topic: str, channel: str | None = None, *, timeout: int | None = None, **params: Any
+    ) -> None:
+        """Ask for a join; its outcome will be "joined", "refused" or, after `timeout` milliseconds, "unanswered"."""
+        patience = {} if timeout is None else {"timeout": timeout}
+        await self._tell("join", channel or topic, topic=topic, params=params, **patience)
 
     async def join(self, topic: str, channel: str | None = None, **params: Any) -> Any:
         """Join, and return what the server answered."""
         await self.start_join(topic, channel, **params)
         return (await self.expect("joined", channel or topic))["response"]
 
-    async def start_push(self, channel: str, event: str, payload: Any) -> int:
+    async def start_push(
+        self, channel: str, event: str, payload: Any, *, timeout: int | None = None
+    ) -> int:
         """Push without waiting; returns the number of the push, by which its "answer" is found."""
         push = next(self._pushes)
-        await self._tell("push", channel, event=event, payload=payload, push=push)
+        patience = {} if timeout is None else {"timeout": timeout}
+        await self._tell("push", channel, event=event, payload=payload, push=push, **patience)
         return push
 
-    async def push(self, channel: str, event: str, payload: Any) -> Answer:
-        """Push, and return the answer."""
-        push = await self.start_push(channel, event, payload)
+    async def push(
+        self, channel: str, event: str, payload: Any, *, timeout: int | None = None
+    ) -> Answer:
+        """Push, and return the answer: after `timeout` milliseconds the client's own."""
+        push = await self.start_push(channel, event, payload, timeout=timeout)
         answer = await self.expect("answer", channel, push=push)
         return Answer(answer["status"], answer["response"])
 

@@ -122,8 +122,8 @@ async def test_a_join_that_crashes_is_answered_join_crashed(ana: PhoenixClient, 
 async def test_a_join_that_never_answers_holds_up_nothing_else(
     edge_node: DemoNode, phoenix: PhoenixClients, room: str
 ):
-    ana = await phoenix.connect(edge_node.socket_url, heartbeatIntervalMs=100, timeout=1_000)
-    await ana.start_join("stuck:x")
+    ana = await phoenix.connect(edge_node.socket_url, heartbeatIntervalMs=2_000)
+    await ana.start_join("stuck:x", timeout=1_000)
     await ana.join(room)
     assert await ana.push(room, "ping", {"a": 1}) == Answer("ok", {"a": 1})
     await ana.expect("heartbeat answered")
@@ -149,11 +149,10 @@ async def test_an_error_reply_is_an_error_to_the_client(ana: PhoenixClient, room
 
 
 async def test_a_push_that_is_not_answered_times_out_at_the_client_alone(
-    edge_node: DemoNode, phoenix: PhoenixClients, room: str
+    ana: PhoenixClient, room: str
 ):
-    ana = await phoenix.connect(edge_node.socket_url, timeout=200)
     await ana.join(room)
-    assert (await ana.push(room, "silence", {})).status == "timeout"
+    assert (await ana.push(room, "silence", {}, timeout=200)).status == "timeout"
     assert await ana.push(room, "ping", {"a": 1}) == Answer("ok", {"a": 1})
 
 

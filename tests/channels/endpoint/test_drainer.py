@@ -165,3 +165,28 @@ async def test_without_a_drainer_each_connection_ends_with_its_supervisor(node):
 def test_what_is_wrong_with_the_options_is_said_at_once(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DrainOptions(**wrong)
+
+
+@pytest.mark.parametrize("clients", [0, 5])
+async def test_an_endpoint_whose_clients_answer_stops_without_waiting_for_any_time_limit(
+    autojump_clock, node, clients
+):
+    """On a clock that only moves when everybody waits for it, nothing passes."""
+    autojump_clock.autojump_threshold = 0.05  # of real time: the loopback is quicker
+    endpoint, supervisor = await start()
+    codes: list[int] = []
+
+    async def expect_close(client: Client) -> None:
+        codes.append((await client.expect_close())[0])
+
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(connected(endpoint)) for _ in range(clients)]
+        for client in made[1:]:  # one has not joined anything
+            await client.join("room:1")
+        begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for client in made:
+                nursery.start_soon(expect_close, client)
+            await Supervisor.stop(supervisor)
+            assert trio.current_time() == begun
+    assert codes == [1012] * clients

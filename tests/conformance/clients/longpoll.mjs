@@ -28,17 +28,19 @@ const sockets = new Map(); // client -> Socket
 const channels = new Map(); // client/channel -> Channel
 
 const verbs = {
-  connect({ client, url, params, way }) {
+  connect({ client, url, params, way, ...options }) {
     const socket = new Socket(url, {
       params,
       sessionStorage,
       reconnectAfterMs: () => 20,
       rejoinAfterMs: () => 20,
       ...WAYS[way],
+      ...options,
     });
     sockets.set(client, socket);
     socket.onOpen(() => say({ client, happened: "open", transport: socket.conn.constructor.name }));
     socket.onClose(({ code, reason }) => say({ client, happened: "close", code, reason }));
+    socket.onError(() => say({ client, happened: "error" }));
     socket.connect();
   },
 

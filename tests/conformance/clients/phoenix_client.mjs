@@ -43,7 +43,7 @@ const verbs = {
     sockets.get(client).disconnect(() => say({ client, happened: "disconnected" }));
   },
 
-  join({ client, channel: name, topic, params }) {
+  join({ client, channel: name, topic, params, timeout }) {
     const channel = sockets.get(client).channel(topic, params);
     const tell = (happened, more) => say({ client, channel: name, happened, ...more });
     channels.set(`${client}/${name}`, channel);
@@ -54,7 +54,7 @@ const verbs = {
     channel.onClose((payload) => tell("closed", { payload }));
     channel.onError((reason) => tell("errored", { reason }));
     channel
-      .join()
+      .join(timeout)
       .receive("ok", (response) => tell("joined", { response }))
       .receive("error", (response) => tell("refused", { response }))
       .receive("timeout", () => tell("unanswered"));
