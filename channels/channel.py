@@ -99,6 +99,11 @@ class Channel(GenServer):
     Whether structlog writes at that level is asked once, at the join.
     """
 
+    hibernate_after: ClassVar[float | None] = 15.0
+    """Seconds without a message after which the process gives up its task until the next one, as
+    in Phoenix; broadcasts go past it and do not count. None: never.
+    """
+
     topic: str
     join_ref: Ref
     assigns: dict[str, Any]

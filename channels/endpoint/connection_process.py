@@ -17,7 +17,7 @@ import trio
 
 from actors import NORMAL, Pid, StartIgnoredError
 from actors.node import current_node
-from actors.process import current_process
+from actors.process import Sleep, current_process
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
 from channels.endpoint.longpoll import answer_long_poll
@@ -50,7 +50,7 @@ NEEDS_NURSERY: Final = "trio-websocket"  # the one engine that runs a task of it
 
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Admitted: TypeAlias = tuple[Request, Accepted | Refused]
-Run: TypeAlias = Callable[[], Awaitable[None]]
+Run: TypeAlias = Callable[[], Awaitable[Sleep | None]]
 
 
 async def start_connection(
@@ -75,15 +75,14 @@ async def start_connection(
     return process.pid
 
 
-async def _serve(parts: list[Any]) -> None:
+async def _serve(parts: list[Any]) -> Sleep | None:
     """The frame of this coroutine lives as long as a WebSocket does, and its arguments too; so what
     only the beginning needs comes in a list, and leaves it.
     """
     del parts[1].unserved[current_process().pid]  # from here on it closes its stream itself
     run = await _answer_http(*parts)
     parts.clear()
-    if run is not None:
-        await run()
+    return None if run is None else await run()
 
 
 async def _answer_http(

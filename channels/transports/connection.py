@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from actors import NORMAL
+from actors.process import Sleep
 from channels.multiplexer import TopicInfo
 from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
@@ -37,6 +38,8 @@ DISCONNECT = "disconnect"
 
 SECONDS_PER_TURN = 0.000_15
 """After this long the others get their turn, before more of one read's messages are handled."""
+
+_ENDED = ConnectionClosed(1006, "the connection's process ended")
 
 LINGER_TIMEOUT = 0.5
 """Seconds that a client has to read the last of what we sent and to close its side."""
@@ -113,14 +116,13 @@ class Connection(TransportProcess):
         self, stream: trio.abc.Stream, accept: Callable[[Outbox], Awaitable[Engine]]
     ) -> None:
         """Take over `stream` and have `accept` answer the upgrade. Raises what it raises."""
-        node, process = self._process.node, self._process
         self._outbox = outbox = Outbox(
             stream,
-            spawn=lambda function: node.start_helper(process, function),
+            spawn=self._start_writer,
             limit=self._limits.outbox,
             policy=self._socket.overflow,
-            on_overflow=lambda _: self._give_up(),
-            on_broken=lambda _: process.begin_exit(NORMAL),
+            on_overflow=self._give_up,
+            on_broken=self._lost,
         )
         try:
             self._engine = await accept(outbox)
@@ -130,39 +132,49 @@ class Connection(TransportProcess):
         self.push = outbox.push
         self._engine.watcher = self
 
-    async def run(self, poller: Poller | None = None) -> None:
+    async def run(self, poller: Poller | None = None) -> Sleep | None:
         """Serve the client until either side ends it. Runs in the connection's process.
 
-        With a `poller`, and a plain socket, what the client sends is read in the poller's steps;
-        else this task waits for it.
-
-        The frames of this coroutine and of those above it live as long as the connection does, so
-        they hold nothing that is not needed until then.
+        With a `poller`, and a plain socket, what the client sends is read in the poller's steps,
+        and the process sleeps until the end; else this task waits for it. The frames of this
+        coroutine and of those above it then live as long as the connection does, so they hold
+        nothing that is not needed until then.
         """
         engine = self._begin()
-        end = ConnectionClosed(1006, "the connection's process ended")
+        end = _ENDED
+        polled: Polled | None = None
         try:
             if poller is not None and isinstance(engine, SansIOEngine):
-                await self._be_polled(engine, poller)
-            while True:
+                polled = await self._be_polled(engine, poller)
+            while polled is None:
                 await self._take(await engine.receive())
         except ConnectionClosed as closed:
             end = closed.with_traceback(None)  # which would hold this frame, which holds it
         finally:
-            self._stop_timers()
-            self._log_end(end)
-            self.end_channels()
-            outbox = self._detach()
-            # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
-            await outbox.close_after_flush(  # noqa: ASYNC102  # it has a limit of its own
-                LINGER_TIMEOUT, lingering=not end.clean
-            )
+            if polled is None:
+                await self._finish(end)  # noqa: ASYNC102  # it has a limit of its own
+        return None if polled is None else Sleep(self._finish_polled, (polled,), in_place=True)
 
-    async def _be_polled(self, engine: SansIOEngine, poller: Poller) -> None:
+    async def _be_polled(self, engine: SansIOEngine, poller: Poller) -> Polled | None:
         plain = engine.plain_socket
-        if plain is not None:
-            await self._take(engine.take_what_was_read())
-            await Polled(self, self._process, engine, plain, poller).wait_closed()
+        if plain is None:
+            return None
+        await self._take(engine.take_what_was_read())
+        if engine.ended:
+            engine.take(b"")  # raises
+        return Polled(self, self._process, engine, plain, poller)
+
+    async def _finish_polled(self, polled: Polled) -> None:
+        polled.leave()
+        await self._finish(polled.end or _ENDED)
+
+    async def _finish(self, end: ConnectionClosed) -> None:
+        self._stop_timers()
+        self._log_end(end)
+        self.end_channels()
+        outbox = self._detach()
+        # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
+        await outbox.close_after_flush(LINGER_TIMEOUT, lingering=not end.clean)
 
     def _detach(self) -> Outbox:
         """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
@@ -249,7 +261,13 @@ class Connection(TransportProcess):
             self._limits.close_timeout, lambda: self._process.begin_exit(NORMAL)
         )
 
-    def _give_up(self) -> None:
+    def _start_writer(self, function: Callable[[], Awaitable[None]]) -> None:
+        self._process.node.start_helper(self._process, function)
+
+    def _lost(self, _: object) -> None:
+        self._process.begin_exit(NORMAL)
+
+    def _give_up(self, _: object = None) -> None:
         self._gatekeeper.note("slow_clients")
         self.close(CloseCode.SLOW_CLIENT, "slow client")
 

@@ -1,7 +1,7 @@
 """`Polled`: a connection whose messages are read in the steps of the endpoint's poller.
 
-Its own task is parked meanwhile, and is woken for the end only. What is read is handled as the
-connection's process, whatever task runs; what goes wrong ends that process, never the poller.
+Its process sleeps meanwhile, without a task, and is woken for the end only. What is read is handled
+as that process, whatever task runs; what goes wrong ends that process, never the poller.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Protocol
 
 from actors.context import current
 from actors.process import Process
-from actors.waiter import Waiter
 from channels.transports.poller import Poller
 from channels.transports.websocket import ConnectionClosed, Inbound, SansIOEngine
 from channels.transports.websocket.engine import ABNORMAL
@@ -29,10 +28,10 @@ class TakesTurns(Protocol):
         """Handle another turn's worth of what is left. Is something left still?"""
 
 
-class Polled(Waiter):
-    """What the poller knows of one connection; the connection's task waits for its end."""
+class Polled:
+    """What the poller knows of one connection."""
 
-    __slots__ = ("_connection", "_engine", "_poller", "_process", "_socket")
+    __slots__ = ("_connection", "_engine", "_poller", "_process", "_socket", "end")
 
     def __init__(
         self,
@@ -42,22 +41,18 @@ class Polled(Waiter):
         plain: socket.socket,
         poller: Poller,
     ) -> None:
-        super().__init__()
+        self.end: ConnectionClosed | None = None
+        """How it has ended, unless by a signal."""
         self._connection = connection
         self._process = process
         self._engine = engine
         self._socket = plain
         self._poller = poller
+        poller.add(self)
 
-    async def wait_closed(self) -> None:
-        """Let the poller read until the connection ends; raises its `ConnectionClosed`."""
-        self._poller.add(self)
-        try:
-            if self._engine.ended:  # by what came behind the request's head
-                self._engine.take(b"")
-            await self.wait()
-        finally:
-            self._poller.remove(self)
+    def leave(self) -> None:
+        """Nothing more is to be read."""
+        self._poller.remove(self)
 
     def fileno(self) -> int:
         """See `poller.Reader`."""
@@ -99,7 +94,8 @@ class Polled(Waiter):
     def _end(self, error: BaseException) -> bool:
         self._poller.remove(self)
         if isinstance(error, ConnectionClosed):
-            self.fail(error.with_traceback(None))
+            self.end = error.with_traceback(None)
+            self._process.wake_up()
         else:
             self._process.begin_exit(self._process.reason_of_escaped(error))
         return False
