@@ -60,6 +60,7 @@ __all__ = ("Channel", "JoinRequest", "SocketRef", "Transport", "reply")
 
 _log = structlog.get_logger("channels")
 
+DRAINING = Shutdown("draining")
 UNMATCHED_EVENT = {"reason": "unmatched event"}
 _MAX_SHOWN: Final = 200  # characters of a message in a log line
 
@@ -287,7 +288,8 @@ class Channel(GenServer):
         if not self._joined:
             self._forgo_terminate()
         # Not there any more (NOPROC): the client went while its channel was started.
-        return Stop(Shutdown("closed") if is_orderly(reason) or reason == NOPROC else reason)
+        closed = reason == NOPROC or (is_orderly(reason) and reason != DRAINING)
+        return Stop(Shutdown("closed") if closed else reason)
 
     async def _begin(self, request: JoinRequest) -> Any:
         try:

@@ -115,12 +115,19 @@ async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream 
     if config.tls is None:
         return socket
     try:
-        return await config.tls.shake_hands(socket)
+        with trio.CancelScope() as patience:
+            current_process().handle_in_place(lambda message: _hurry(message, patience))
+            return await config.tls.shake_hands(socket)
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
         problem = error.__cause__ or error
         _log.info("no TLS handshake", peer=str(_peer_of(socket)), problem=str(problem)[:200])
-        await trio.aclose_forcefully(socket)
-        return None
+    await trio.aclose_forcefully(socket)
+    return None
+
+
+def _hurry(message: Any, patience: trio.CancelScope) -> None:
+    if isinstance(message, Drain):
+        patience.cancel()
 
 
 class _HttpPhase:
@@ -135,7 +142,7 @@ class _HttpPhase:
         self._http = HttpConnection(stream, max_head=config.limits.max_head_size or NO_LIMIT)
         self._secure = isinstance(stream, trio.SSLStream)
         self._peer = _peer_of(stream)
-        self._draining = False
+        self._draining = services.draining  # it may have begun while hands were shaken
         self._waiting = trio.CancelScope()  # around the wait for a request
 
     async def serve(self) -> Admitted | None:
@@ -213,7 +220,6 @@ def _connection(
     config: EndpointConfig, services: Services, accepted: Accepted, address: Address
 ) -> Connection:
     process = current_process()
-    process.trap_exit = True  # its supervisor's exit becomes a close frame
     connection = Connection(
         process,
         accepted.socket,
@@ -227,6 +233,9 @@ def _connection(
         gatekeeper=services.gatekeeper,
         address=address,
     )
+    # From this step on, so that no Drain is lost; its supervisor's exit becomes a close frame.
+    process.trap_exit = True
+    process.handle_in_place(connection.on_message)
     services.websockets[process.pid] = connection
     return connection
 

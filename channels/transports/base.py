@@ -22,7 +22,7 @@ import attrs
 import structlog
 import trio
 
-from actors import KILL, Down, Exit, Pid, Shutdown
+from actors import KILL, NORMAL, Down, Exit, Pid, Shutdown
 from actors.process import Process
 from channels.channel import JoinRequest
 from channels.close_reason import close_reason
@@ -37,6 +37,7 @@ from channels.effects import (
     Send,
     SendReply,
     StopChannel,
+    StopReason,
 )
 from channels.exceptions import ChannelsError, MalformedFrameError
 from channels.log_filter import LogLevel
@@ -86,6 +87,7 @@ class TransportProcess:
         "_address",
         "_behind",
         "_channel_supervisor",
+        "_drained",
         "_gatekeeper",
         "_keys",
         "_limits",
@@ -139,6 +141,7 @@ class TransportProcess:
         self._gatekeeper = gatekeeper
         self._address = address
         self._meter = Meter(limits, trio.current_time())
+        self._drained = False
         self._refreshing = False
         self._behind: Behind[Pid] | None = None  # made when a channel is, for the first time
         self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
@@ -152,9 +155,15 @@ class TransportProcess:
         """The transport has ended. Its channels hear of it by their monitors, behind what waits for
         them; they count at the address until they are dead.
         """
-        doomed = [effect.channel for effect in self._multiplexer.closed()]
+        why: StopReason = "draining" if self._drained else "closed"
+        doomed = [effect.channel for effect in self._multiplexer.closed(why)]
         if doomed:
             self._kill_in_time(doomed)
+
+    @property
+    def exit_reason(self) -> Any:
+        """The exit reason of an orderly end; what the channels hear."""
+        return Shutdown("draining") if self._drained else NORMAL
 
     # -- frames in -------------------------------------------------------------------------------
 
@@ -333,13 +342,20 @@ class TransportProcess:
                     self._carry_out_all(self._multiplexer.exited(key, crashed=True))
             case Broadcast(event="disconnect"):
                 self.close(CloseCode.GOING_AWAY, "disconnected by the server")
-            case Drain(retry_after) if retry_after is not None:
-                reason = close_reason("the server restarts", retry_after)
-                self.close(CloseCode.SERVICE_RESTART, reason)
-            case Drain() | Exit():
-                self.close(CloseCode.SERVICE_RESTART, "the server restarts")
+            case Drain(retry_after):
+                self._drain(retry_after)
+            case Exit():
+                self._drain(None)
             case _:
                 _log.warning("unexpected message", **self._who(), message=repr(message)[:200])
+
+    def _drain(self, retry_after: float | None) -> None:
+        words = "the server restarts"
+        self._drained = True
+        self.close(
+            CloseCode.SERVICE_RESTART,
+            words if retry_after is None else close_reason(words, retry_after),
+        )
 
     def _who(self) -> dict[str, Any]:
         return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}

@@ -127,6 +127,7 @@ class Connection(TransportProcess):
         try:
             self._engine = await accept(outbox)
         except BaseException:  # cancelled, or the peer is gone: nobody else will close it
+            self._stop_timers()
             await trio.aclose_forcefully(outbox)
             raise
         self.push = outbox.push
@@ -175,6 +176,7 @@ class Connection(TransportProcess):
         outbox = self._detach()
         # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
         await outbox.close_after_flush(LINGER_TIMEOUT, lingering=not end.clean)
+        self._process.begin_exit(self.exit_reason)
 
     def _detach(self) -> Outbox:
         """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
@@ -189,7 +191,8 @@ class Connection(TransportProcess):
             raise RuntimeError("run before upgrade")
         if self._socket_id is not None:
             self.pubsub.subscribe(self._socket_id)
-        self._process.handle_in_place(self.on_message)
+        if self._end is not None:  # it was told to close while the upgrade was answered
+            self._engine.close(*self._end)
         self._watch_idleness()
         return self._engine
 
@@ -253,12 +256,13 @@ class Connection(TransportProcess):
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close: the client gets `code`, and some seconds to answer. Once."""
-        if self._end is not None or self._engine is None:
+        if self._end is not None:
             return
         self._end = (int(code), reason)
-        self._engine.close(code, reason)
+        if self._engine is not None:  # otherwise the upgrade is not answered yet, or all is over
+            self._engine.close(code, reason)
         self._close_timer = self._process.node.deadlines.call_later(
-            self._limits.close_timeout, lambda: self._process.begin_exit(NORMAL)
+            self._limits.close_timeout, lambda: self._process.begin_exit(self.exit_reason)
         )
 
     def _start_writer(self, function: Callable[[], Awaitable[None]]) -> None:

@@ -156,7 +156,7 @@ class LongPollSession(TransportProcess):
             topics=[info.topic for info in self._multiplexer.topics()],
         )
         self._end()
-        self._process.begin_exit(Shutdown(reason))
+        self._process.begin_exit(self.exit_reason if self._drained else Shutdown(reason))
 
     def _end(self) -> None:
         self._ended = True

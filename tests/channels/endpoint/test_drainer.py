@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -11,8 +11,14 @@ import structlog.testing
 import trio
 import trio.testing
 
-from channels import Channel, DrainOptions, Endpoint, UserSocket
+from actors import Shutdown
+from channels import Channel, DrainOptions, Endpoint, Limits, Mount, UserSocket
+from channels.endpoint import connection_process
+from channels.transports.websocket import load_engine
 from supervisors import Supervisor
+from tests.channels.endpoint.hostile import UPGRADE
+from tests.channels.endpoint.test_tls import Files
+from tests.channels.long_poll import Poller
 from tests.channels.phoenix import Client, connected
 
 
@@ -22,8 +28,15 @@ class Room(Channel):
             await trio.sleep_forever()
 
 
+class Ending(Room):
+    reasons: list[Any] = []
+
+    async def terminate(self, reason: Any) -> None:
+        self.reasons.append(reason)
+
+
 class Socket(UserSocket):
-    channels = {"room:*": Room}
+    channels = {"room:*": Room, "end:*": Ending}
     asked: trio.Event
     go_on: trio.Event
 
@@ -127,6 +140,96 @@ async def test_who_is_being_let_in_when_it_begins_is_told_to_come_again(node):
             answer = bytes(await stream.receive_some())
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1\r\n" in answer
+
+
+@contextmanager
+def slow_upgrades(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Engines wait before they answer an upgrade: (an upgrade waits, let it go on)."""
+    waits, go_on = trio.Event(), trio.Event()
+
+    def load_slowly(name: str) -> Any:
+        async def accept(*args: Any, **options: Any) -> Any:
+            waits.set()
+            await go_on.wait()
+            return await load_engine(name)(*args, **options)
+
+        return accept
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection_process, "load_engine", load_slowly)
+        yield waits, go_on
+
+
+async def drain_begins(endpoint: Endpoint) -> None:
+    """Every connection has been told to drain."""
+    while not endpoint._services.draining:
+        await trio.lowlevel.checkpoint()
+    await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("engine", ["websockets", "wsproto", "trio-websocket"])
+async def test_a_client_whose_upgrade_is_being_answered_is_sent_away_too(
+    node, engine, monkeypatch, mock_clock
+):
+    """C14. The clock stands still: nobody waits for a limit."""
+    endpoint, supervisor = await start(engine=engine)
+    with slow_upgrades(monkeypatch) as (waits, go_on):
+        async with trio.open_nursery() as nursery:
+
+            async def client() -> None:
+                async with connected(endpoint) as client:
+                    assert (await client.expect_close())[0] == 1012
+
+            nursery.start_soon(client)
+            await waits.wait()
+            nursery.start_soon(Supervisor.stop, supervisor)
+            await drain_begins(endpoint)
+            go_on.set()
+
+
+async def test_an_upgrade_that_cannot_be_answered_does_not_hold_it_up(
+    node, monkeypatch, mock_clock
+):
+    endpoint, supervisor = await start()
+    with slow_upgrades(monkeypatch) as (waits, _):
+        async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+            await stream.send_all(UPGRADE)
+            await waits.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Supervisor.stop, supervisor)
+                await drain_begins(endpoint)
+                mock_clock.jump(Limits().close_timeout)
+
+
+async def test_a_client_that_does_not_shake_hands_does_not_hold_it_up(node, tmp_path, mock_clock):
+    endpoint, supervisor = await start(tls=Files(tmp_path).tls())
+    async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+        while not endpoint.statistics().connections:
+            await trio.lowlevel.checkpoint()
+        await Supervisor.stop(supervisor)
+        assert await stream.receive_some() == b""
+
+
+@pytest.mark.parametrize("drainer", [DrainOptions(), None], ids=["drainer", "none"])
+async def test_channels_hear_that_their_connection_was_drained(node, drainer):
+    """C15."""
+    endpoint, supervisor = await start(drainer=drainer)
+    Ending.reasons = []
+    async with connected(endpoint) as client, trio.open_nursery() as nursery:
+        await client.join("end:1")
+        nursery.start_soon(Supervisor.stop, supervisor)
+        assert (await client.expect_close())[0] == 1012
+    assert Ending.reasons == [Shutdown("draining")]
+
+
+async def test_those_of_a_long_poll_do_too(node):
+    mount = Mount(Socket, longpoll=True)
+    endpoint = Endpoint({"/socket": mount}, port=0)
+    supervisor = await Supervisor.start_link([endpoint])
+    Ending.reasons = []
+    await (await Poller(endpoint).open()).join("end:1")
+    await Supervisor.stop(supervisor)
+    assert Ending.reasons == [Shutdown("draining")]
 
 
 async def test_a_join_in_flight_does_not_hold_it_up(node):
