@@ -56,9 +56,12 @@ class Start(Waiter):
         self._give_up()
 
     def abandon(self) -> None:
-        """The starter does not wait any more, so nobody would ever know the child's pid."""
+        """The starter does not wait any more, so nobody would ever know the child's pid. A starter
+        that dies leaves the child to its link, if there is one, as in OTP.
+        """
         super().abandon()
-        self._give_up()
+        if self.starter.alive:
+            self._give_up()
 
     def _give_up(self) -> None:
         self.starter.unlink(self.child.pid)

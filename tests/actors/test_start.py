@@ -430,6 +430,25 @@ async def test_a_starter_that_dies_takes_the_server_that_it_starts_with_it(node)
     assert not pids[0].is_alive()
 
 
+async def test_a_starter_that_dies_leaves_the_server_alone_that_it_starts_without_a_link(
+    node, autojump_clock
+):
+    pids: list[Any] = []
+
+    async def slow_init(server):
+        pids.append(server.pid)
+        await trio.sleep(1)
+
+    async def starter():
+        await Starting.start(slow_init)
+
+    pid = spawn(starter)
+    await wait_all_tasks_blocked()
+    exit(pid, "x")
+    await trio.sleep(2)
+    assert await pids[0].call("x") == "served"
+
+
 async def test_a_server_that_is_killed_during_init_fails_its_start(node):
     async def is_killed(server):
         exit(server.pid, KILL)
