@@ -17,14 +17,14 @@ HEAD = re.compile(r"^- \*\*([^*]+)\*\* ", re.MULTILINE)
 def rules_in(text: str) -> list[str]:
     """The numbers at the heads of the list: one, several, or a range."""
     numbers = []
-    for head in HEAD.findall(text):
-        first, _, last = head.partition(" to ")
-        if last and RANGE.fullmatch(head):
+    for part in (part for head in HEAD.findall(text) for part in head.split(", ")):
+        first, _, last = part.partition(" to ")
+        if last:
             letters = first.rstrip("0123456789")
             span = range(int(first.removeprefix(letters)), int(last.removeprefix(letters)) + 1)
             numbers += [f"{letters}{number}" for number in span]
         else:
-            numbers += re.findall(rf"\b{NUMBER}\b", head)
+            numbers += re.findall(rf"\b{NUMBER}\b", part)
     return numbers
 
 
@@ -52,8 +52,8 @@ def test_no_number_is_given_to_two_rules():
 
 
 def test_the_check_reads_heads_of_every_form():
-    text = "- **P1** A process.\n- **G14, G15** Results.\n- **S10 to S12** Strategies.\n- text **P9** here\n"
-    assert rules_in(text) == ["P1", "G14", "G15", "S10", "S11", "S12"]
+    text = "- **P1** A process.\n- **G14, G15** Results.\n- **S1, S3 to S5** Strategies.\n- text **P9** here\n"
+    assert rules_in(text) == ["P1", "G14", "G15", "S1", "S3", "S4", "S5"]
 
 
 def test_a_range_cites_nothing():

@@ -49,6 +49,7 @@ async def busy(client: Client, topic: str = "room:1") -> str:
 
 
 async def test_a_busy_channel_has_so_many_messages_waiting_and_the_rest_is_told_so(node, room):
+    """C30."""
     async with (
         running(endpoint_with(room, Limits(queued=5))) as endpoint,
         connected(endpoint) as client,
