@@ -28,12 +28,18 @@ import trio
 from actors import reports
 from actors.bounded import Bounded
 from actors.calls import Call
+from actors.debug import DebugOptions
 from actors.kernel import Name, call, cast, stop, whereis
 from actors.pid import MonitorRef, Pid
 from actors.process import Process, current_process
 from actors.results import Action
 from actors.server_loop import serve
-from actors.server_start import begin_start, start_monitored_server, start_server
+from actors.server_start import (
+    StartOptions,
+    begin_start,
+    start_monitored_server,
+    start_server,
+)
 from actors.start import Start
 
 __all__ = ("GenServer", "UndefinedCallbackError")
@@ -127,18 +133,19 @@ class GenServer:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> Pid:
         """Start a server linked to the calling process; returns when `init` has.
 
         `args` and `kwargs` go to `init`; `name` registers it; `timeout` is the seconds that `init`
-        may take; `mailbox` bounds what may wait (`bounded`). Raises `StartError(reason)`,
-        `AlreadyStartedError(pid)`, `StartIgnoredError`. A caller that does not trap exits dies with
-        a server that crashes, during its start too (G5).
+        may take; `mailbox` bounds what may wait (`bounded`); `debug` records from the start what
+        the server does (`introspection`). Raises `StartError(reason)`, `AlreadyStartedError(pid)`,
+        `StartIgnoredError`. A caller that does not trap exits dies with a server that crashes,
+        during its start too (G5).
         """
-        return await start_server(
-            cls, args, kwargs, name=name, timeout=timeout, link=True, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_server(cls, args, kwargs, options, link=True)
 
     @classmethod
     def _begin_start_link(
@@ -148,12 +155,12 @@ class GenServer:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> Start:
         """`start_link` as far as it goes without waiting, for a supervisor."""
-        return begin_start(
-            starter, cls, args, kwargs, name=name, link=True, mailbox=mailbox, timeout=timeout
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return begin_start(starter, cls, args, kwargs, options, link=True)
 
     @classmethod
     async def start(
@@ -162,12 +169,12 @@ class GenServer:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> Pid:
         """`start_link` without the link."""
-        return await start_server(
-            cls, args, kwargs, name=name, timeout=timeout, link=False, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_server(cls, args, kwargs, options, link=False)
 
     @classmethod
     async def start_monitor(
@@ -176,14 +183,14 @@ class GenServer:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> tuple[Pid, MonitorRef]:
         """`start`, watched by the calling process from its first step; a failed start leaves no
         `Down` (OTP: `gen_server:start_monitor/3`).
         """
-        return await start_monitored_server(
-            cls, args, kwargs, name=name, timeout=timeout, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_monitored_server(cls, args, kwargs, options)
 
     async def enter_loop(self, *, name: Name | None = None, then: Action | None = None) -> NoReturn:
         """Turn the calling process into this server, without `init` (OTP: `enter_loop`, G6).
@@ -253,7 +260,8 @@ class GenServer:
         for name in self._get_state().keys() - state.keys():
             delattr(self, name)
         for name, value in state.items():
-            setattr(self, name, value)
+            if name != "_process":
+                setattr(self, name, value)
 
     def _undefined(self, callback: str, message: Any) -> UndefinedCallbackError:
         return UndefinedCallbackError(

@@ -21,7 +21,7 @@ from actors import reports
 from actors.bounded import Bounded, bound
 from actors.context import current
 from actors.dead import Dead
-from actors.deadlines import Deadlines
+from actors.deadlines import Deadlines, check_seconds
 from actors.deadlocks import DetectingProcess
 from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
 from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
@@ -326,6 +326,8 @@ async def open_node(
     is the seconds after which a callback that holds the loop is reported. Raises `NodeExitedError`
     when an exit signal ended the main process (a linked process crashed, say).
     """
+    check_seconds(kill_grace)
+    check_seconds(shutdown_timeout)
     failure: BaseException | None = None
     with trio.CancelScope() as surroundings:
         async with trio.open_nursery() as outer:

@@ -429,13 +429,22 @@ class Process(Tied):
         self.signal_links(reason)
         self.signal_watchers(reason)
         for call in list(self.pending):
-            _tell(call.fail_with, reason)
+            self._tell(call.fail_with, reason)
         for joiner in list(self.joiners or ()):
-            _tell(joiner.resolve, reason)
+            self._tell(joiner.resolve, reason)
         if self.start is not None:
             self.start.child_ended(reason)
         self.server = self.debug = self.task = self.joiners = None
         self.deliver = _drop_late  # not a method: the dead go without the cycle collector
+
+    def _tell(self, answer: Callable[[Any], object], reason: Any) -> None:
+        """Whoever is told of an end may fail at it; the others must hear of it all the same."""
+        try:
+            answer(reason)
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            self.node.interrupt(interrupt)
+        except BaseException as error:  # noqa: ASYNC103  # nobody waits in here
+            reports.listener_failed(answer, error)
 
     def _withdraw_deadlines(self) -> None:
         for timer in list(self.timers or ()):
@@ -591,14 +600,6 @@ def _interrupt_in(error: BaseException) -> BaseException | None:
         found = (_interrupt_in(inner) for inner in error.exceptions)
         return next((inner for inner in found if inner is not None), None)
     return error if isinstance(error, KeyboardInterrupt | SystemExit) else None
-
-
-def _tell(answer: Callable[[Any], object], reason: Any) -> None:
-    """Whoever is told of an end may fail at it; the others must hear of it all the same."""
-    try:
-        answer(reason)
-    except (Exception, ProcessExit) as error:
-        reports.listener_failed(answer, error)
 
 
 def _drop_late(message: Any) -> None:

@@ -17,6 +17,7 @@ import structlog
 from actors.exits import Crash, Reason
 from actors.failures import concerns_trio
 from actors.pid import Pid
+from actors.tracebacks import plain_traceback
 
 __all__ = (
     "dead_letter",
@@ -185,10 +186,14 @@ def listener_failed(listener: Any, error: BaseException) -> None:
 def emit(log: Any, level: str, event: str, /, **facts: Any) -> None:
     """Send one report to `log`. Never raises: a report that cannot be logged must harm nobody.
 
-    A processor may raise, or the program's output be closed (`python program.py | head -1`). Then
-    one line goes to stderr, and if that fails too, nothing is told.
+    The exception itself is for the processors that a program has configured; where it has not, the
+    traceback is written plainly (`tracebacks` says why). A processor may raise, or the program's
+    output be closed (`python program.py | head -1`). Then one line goes to stderr, and if that
+    fails too, nothing is told.
     """
     try:
+        if facts.get("exc_info") is not None and not structlog.is_configured():
+            facts["exception"] = plain_traceback(facts.pop("exc_info"))
         getattr(log, level)(event, **facts)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
         if concerns_trio(error):

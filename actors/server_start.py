@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import trio
 
 from actors.bounded import Bounded
 from actors.deadlines import check_seconds
+from actors.debug import DebugOptions
 from actors.exceptions import AlreadyStartedError
 from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
@@ -18,41 +20,38 @@ from actors.server_init import begin_init
 from actors.server_loop import serve
 from actors.start import Start
 
-__all__ = ("begin_start", "start_monitored_server", "start_server")
+__all__ = ("StartOptions", "begin_start", "start_monitored_server", "start_server")
+
+
+class StartOptions(msgspec.Struct, frozen=True):
+    """How a server is started; a Struct, because one is made for each start."""
+
+    name: Name | None = None
+    timeout: float | None = None  # seconds that `init` may take
+    mailbox: Bounded | None = None
+    debug: DebugOptions | None = None
 
 
 async def start_server(
     server_class: type[Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    options: StartOptions,
     *,
-    name: Name | None,
-    timeout: float | None,
     link: bool,
-    mailbox: Bounded | None = None,
 ) -> Pid:
-    """Start a server and wait until its `init` has returned; `timeout` is in seconds."""
+    """Start a server and wait until its `init` has returned."""
     starter = current_process()
-    start = begin_start(
-        starter, server_class, args, kwargs, name=name, link=link, mailbox=mailbox, timeout=timeout
-    )
+    start = begin_start(starter, server_class, args, kwargs, options, link=link)
     return await _finish_start(starter, start)
 
 
 async def start_monitored_server(
-    server_class: type[Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    name: Name | None,
-    timeout: float | None,
-    mailbox: Bounded | None = None,
+    server_class: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: StartOptions
 ) -> tuple[Pid, MonitorRef]:
     """`start_server` that watches it from the first step; a failed start leaves no `Down`."""
     starter = current_process()
-    start = begin_start(
-        starter, server_class, args, kwargs, name=name, link=False, mailbox=mailbox, timeout=timeout
-    )
+    start = begin_start(starter, server_class, args, kwargs, options, link=False)
     ref = starter.watch(start.child.pid, start.child.pid)
     try:
         return await _finish_start(starter, start), ref
@@ -66,16 +65,15 @@ def begin_start(
     server_class: type[Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    options: StartOptions,
     *,
-    name: Name | None,
     link: bool,
-    mailbox: Bounded | None,
-    timeout: float | None,
 ) -> Start:
     """Make the server and call its `init`, as `starter`; done already, unless `init` waits.
 
     Does not wait itself. Raises `AlreadyStartedError`, and what the class raises.
     """
+    name, timeout = options.name, options.timeout
     if timeout is not None:
         check_seconds(timeout)  # so that a refusal leaves no server behind
     if name is not None:
@@ -89,9 +87,11 @@ def begin_start(
         parent=starter,
         link=link,
         trap_exit=server_class._traps_exits(),
-        mailbox=mailbox,
+        mailbox=options.mailbox,
     )
     server._bind(process)
+    if options.debug is not None:
+        process.debug = options.debug.begin(server)
     if name is not None:
         try:
             _register(name, process.pid)

@@ -30,12 +30,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, NoReturn
 
 from actors.bounded import Bounded
+from actors.debug import DebugOptions
 from actors.gen_server import UndefinedCallbackError
 from actors.kernel import Destination, Name, call, cast, stop
 from actors.pid import MonitorRef, Pid
 from actors.process import current_process
 from actors.results import Continue
-from actors.server_start import start_monitored_server, start_server
+from actors.server_start import StartOptions, start_monitored_server, start_server
 from actors.state_loop import MachineServer
 from actors.state_results import Event, StateAction
 
@@ -102,6 +103,7 @@ class StateMachine:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> Pid:
         """Start a machine linked to the calling process; returns when `init` has (G5 holds here
@@ -112,9 +114,8 @@ class StateMachine:
         `AlreadyStartedError(pid)`, `StartIgnoredError`.
         """
         machine = cls._to_start(args, kwargs)
-        return await start_server(
-            MachineServer, *machine, name=name, timeout=timeout, link=True, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_server(MachineServer, *machine, options, link=True)
 
     @classmethod
     async def start(
@@ -123,13 +124,13 @@ class StateMachine:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> Pid:
         """`start_link` without the link."""
         machine = cls._to_start(args, kwargs)
-        return await start_server(
-            MachineServer, *machine, name=name, timeout=timeout, link=False, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_server(MachineServer, *machine, options, link=False)
 
     @classmethod
     async def start_monitor(
@@ -138,15 +139,15 @@ class StateMachine:
         name: Name | None = None,
         timeout: float | None = None,
         mailbox: Bounded | None = None,
+        debug: DebugOptions | None = None,
         **kwargs: Any,
     ) -> tuple[Pid, MonitorRef]:
         """`start`, watched by the calling process from its first step; a failed start leaves no
         `Down` (G1, SM1).
         """
         machine = cls._to_start(args, kwargs)
-        return await start_monitored_server(
-            MachineServer, *machine, name=name, timeout=timeout, mailbox=mailbox
-        )
+        options = StartOptions(name, timeout, mailbox, debug)
+        return await start_monitored_server(MachineServer, *machine, options)
 
     @classmethod
     def _to_start(

@@ -6,7 +6,6 @@ The filter also shortens, because a log line must not carry a stranger's ten-meg
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,7 +20,6 @@ __all__ = (
     "LogLevel",
     "ParameterFilter",
     "is_enabled",
-    "plain_traceback",
 )
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -32,8 +30,6 @@ _LEVELS: Final[Mapping[LogLevel, int]] = {"debug": 10, "info": 20, "warning": 30
 _MAX_DEPTH: Final = 8
 _MAX_ITEMS: Final = 32  # of one object or array
 _MAX_TEXT: Final = 200  # characters
-_MAX_FRAMES: Final = 32  # of a traceback, the innermost
-_MAX_TRACEBACK: Final = 8_000  # characters
 
 
 def _lower(words: Iterable[str]) -> tuple[str, ...]:
@@ -113,16 +109,6 @@ def is_enabled(log: Any, level: LogLevel) -> bool:
                 return True
     # structlog before 25.1: a level that is filtered away is a function that does nothing
     return getattr(getattr(logger, level, None), "__name__", "") != "_nop"
-
-
-def plain_traceback(error: BaseException) -> str:
-    """The frames and the words of an exception, as Python prints them.
-
-    Log it, under the key `stack`, in place of `exc_info`: renderers print what that holds with the
-    values of all variables, payloads and parameters among them, where `rich` is installed.
-    """
-    text = "".join(traceback.format_exception(error, limit=-_MAX_FRAMES)).rstrip()
-    return text if len(text) <= _MAX_TRACEBACK else f"...{text[-_MAX_TRACEBACK:]}"
 
 
 DEFAULT_FILTER: Final = ParameterFilter()

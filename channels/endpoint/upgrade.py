@@ -17,12 +17,12 @@ from typing import Any, Final
 import attrs
 import structlog
 
+from actors.tracebacks import plain_traceback
 from channels.close_reason import close_reason
 from channels.endpoint.config import MountPoint, PublicUrl
 from channels.endpoint.http import Headers, Request, Response, text
 from channels.endpoint.origin import Origin
 from channels.exceptions import REFUSED, ConnectRefused
-from channels.log_filter import plain_traceback
 from channels.serializers import Serializer, negotiate
 from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade

@@ -27,8 +27,8 @@ from actors import GenServer, Node, Pid, self_pid
 from actors.failures import concerns_trio
 from actors.process import Process, current_process
 from actors.reports import emit, fact
+from actors.tracebacks import plain_traceback
 from channels.exceptions import ChannelsError
-from channels.log_filter import plain_traceback
 from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
 from channels.pubsub.local import LocalAdapter
 from supervisors import Strategy, Supervisor

@@ -14,8 +14,8 @@ import attrs
 import structlog
 import trio
 
+from actors.tracebacks import plain_traceback
 from channels.exceptions import ConnectRefused
-from channels.log_filter import plain_traceback
 from channels.socket import UserSocket
 
 __all__ = ("Outcome", "refresh")

@@ -307,9 +307,7 @@ async def test_an_interrupt_out_of_the_log_of_a_dying_process_ends_the_node_in_o
 
 async def test_debug_options_say_what_is_recorded_from_the_start(node):
     """G1, SY4: so that a crash report has the last messages without anybody having looked before."""
-    server = await Fragile.start()
-    process = node.processes[server]
-    process.debug = sys.DebugOptions(log=3, statistics=True).begin(process.server)
+    server = await Fragile.start(debug=sys.DebugOptions(log=3, statistics=True))
     server.send("first")
     server.send("second")
     await wait_settled()
@@ -325,9 +323,7 @@ async def test_debug_options_say_what_is_recorded_from_the_start(node):
 
 async def test_debug_options_may_trace(node):
     """G1, SY4."""
-    server = await Fragile.start()
-    process = node.processes[server]
-    process.debug = sys.DebugOptions(trace=True).begin(process.server)
+    server = await Fragile.start(debug=sys.DebugOptions(trace=True))
     with structlog.testing.capture_logs() as logs:
         server.send("seen")
         await wait_settled()
@@ -336,8 +332,8 @@ async def test_debug_options_may_trace(node):
 
 async def test_debug_options_that_switch_nothing_on_cost_nothing(node):
     """G1."""
-    process = node.processes[await Fragile.start()]
-    assert sys.DebugOptions().begin(process.server) is None
+    server = await Fragile.start(debug=sys.DebugOptions())
+    assert node.processes[server].debug is None
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True], ids=repr)

@@ -160,3 +160,20 @@ def test_other_values_are_facts_as_they_show_themselves(value):
 
 def test_a_long_text_is_a_fact_only_as_far_as_it_is_short():
     assert fact("x" * 10_000).endswith("(10002 characters)")
+
+
+async def test_a_program_without_a_log_of_its_own_sees_a_plain_traceback_without_values(
+    node, capsys
+):
+    """LG1: what structlog draws by default, where rich is installed, holds the loop and shows what variables hold."""
+
+    async def fragile():
+        password = "sword" + "fish"  # so that the source line does not show it
+        raise Boom(f"length {len(password)}")
+
+    structlog.reset_defaults()
+    await assert_down(spawn(fragile))
+    out = capsys.readouterr().out
+    assert "in fragile" in out
+    assert "Boom: length 9" in out
+    assert "swordfish" not in out

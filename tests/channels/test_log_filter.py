@@ -11,8 +11,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.tracebacks import plain_traceback
 from channels import Binary, ParameterFilter
-from channels.log_filter import is_enabled, plain_traceback
+from channels.log_filter import is_enabled
 
 discard = ParameterFilter()
 
