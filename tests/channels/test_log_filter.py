@@ -43,6 +43,23 @@ def test_a_list_of_keys_to_keep_filters_all_others():
     }
 
 
+def test_to_keep_nothing_filters_every_leaf():
+    given = {"foo": {"bar": 1, "baz": [1, {"x": None}]}, "ids": [1, 2], "none": {}}
+    assert ParameterFilter(keep=[])(given) == {
+        "foo": {"bar": "[FILTERED]", "baz": ["[FILTERED]", {"x": "[FILTERED]"}]},
+        "ids": ["[FILTERED]", "[FILTERED]"],
+        "none": {},
+    }
+
+
+def test_keys_that_are_no_strings_are_read_as_text():
+    assert discard({1: "a", None: "b", ("token", 2): "c"}) == {
+        "1": "a",
+        "None": "b",
+        "('token', 2)": "[FILTERED]",
+    }
+
+
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, "text"])
 def test_what_has_no_keys_is_shown(value):
     assert discard(value) == value

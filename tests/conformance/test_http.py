@@ -147,11 +147,12 @@ def test_two_requests_are_served_on_one_connection(chat: DemoNode):
     [
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
-        (b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: x\n\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431),
         (TWO_LENGTHS, 400),
     ],
-    ids=["no host", "nonsense", "absolute target", "too long a head", "two lengths"],
+    ids=["no host", "nonsense", "foreign scheme", "bare LF", "too long a head", "two lengths"],
 )
 def test_a_bad_request_is_answered_and_closed(chat: DemoNode, request_bytes: bytes, status: int):
     with socket.create_connection(("127.0.0.1", chat.port), timeout=15) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -72,6 +73,16 @@ async def test_who_is_refused_gets_an_http_status_before_the_upgrade(node, query
     async with running(endpoint_with()) as endpoint:
         with structlog.testing.capture_logs():
             assert await refusal(endpoint, f"/socket/websocket?{query}") == status
+
+
+@pytest.mark.parametrize("vsn", ["vsn=123.1.1", "vsn=two", "vsn[]=2.0.0"])
+async def test_a_version_that_is_not_spoken_is_a_warning_that_names_it(node, vsn):
+    async with running(endpoint_with()) as endpoint:
+        with structlog.testing.capture_logs() as logs:
+            assert await refusal(endpoint, f"/socket/websocket?{vsn}") == 403
+    [entry] = [entry for entry in logs if entry["event"] == "unsupported vsn"]
+    assert entry["log_level"] == "warning"
+    assert vsn.partition("=")[2] in entry["vsn"]
 
 
 async def test_a_page_of_another_origin_is_refused_and_logged_once(node):
@@ -293,6 +304,35 @@ async def test_a_channel_supervisor_that_is_killed_is_replaced_and_clients_rejoi
             await client.join("room:1")
 
 
+async def test_an_endpoint_starts_its_children_in_order_and_stops_them_in_the_reverse(node):
+    """PubSub before what uses it; then what channels and connections live under; then who lets
+    clients in; the drainer last, so that it is stopped first.
+    """
+    endpoint = endpoint_with()
+    supervisor = await Supervisor.start_link([endpoint])
+    root: Any = (await Supervisor.which_child(supervisor, "endpoint")).pid
+    children: list[Any] = [*reversed(await Supervisor.which_children(root))]  # oldest first
+    names = {
+        child.pid: child.id if isinstance(child.id, str) else child.pid.label for child in children
+    }
+    names[endpoint.pubsub.pid] = "pubsub"
+    wanted = ["pubsub", "channels", "connections", "listener", "Drainer"]
+    assert [names[child.pid] for child in children if names[child.pid] in wanted] == wanted
+    ended: list[str] = []
+
+    async def watch() -> None:
+        for child in children:
+            child.pid.monitor()
+        while len(ended) < len(children):
+            ended.append(names[(await receive()).object])
+
+    watcher = spawn(watch)
+    await trio.testing.wait_all_tasks_blocked()
+    await Supervisor.stop(supervisor)
+    await watcher.wait_exited()
+    assert [name for name in ended if name in wanted] == wanted[::-1]
+
+
 async def test_plain_processes_subscribe_at_the_endpoint_and_get_broadcasts_as_messages(node):
     heard: list[Any] = []
 
@@ -318,6 +358,25 @@ async def test_an_endpoint_uses_a_pubsub_that_runs_already(node):
 
 
 # -- configuration -------------------------------------------------------------------------------
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_an_endpoint_listens_on_ipv6_too(node):
+    async with running(endpoint_with(host="::1")) as endpoint:
+        assert endpoint.addresses[0][0] == "::1"
+        assert str(endpoint.url).startswith("http://[::1]:")
+        own = [(b"origin", str(endpoint.url).encode())]
+        async with connected(endpoint, headers=own) as client:
+            await client.join("room:1")
 
 
 async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
