@@ -116,7 +116,7 @@ def _initialise(
         raise
     except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
         process.end(process.reason_of_escaped(error))
-        return
+        return  # noqa: ASYNC104  # nobody waits in here
     if process.exit_reason is not None:  # `init` has ended it
         process.end(process.exit_reason)
         return

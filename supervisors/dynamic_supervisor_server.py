@@ -184,7 +184,7 @@ class DynamicSupervisorServer(GenServer):
                 call.resolve(self._enter(spec, started))
         except (StartError, MaxChildrenError) as error:
             call.resolve(Refusal(error))
-        except BaseException as error:  # it ends this process: the caller did no wrong
+        except BaseException as error:  # noqa: ASYNC103  # ends this process: the caller did no wrong
             process.begin_exit(process.reason_of_escaped(error))
         finally:
             current.reset(caller)

@@ -59,8 +59,8 @@ def begin_process(supervisor: Process, start: Start) -> Any:
         if not isinstance(function, _PLAIN) or iscoroutinefunction(function):
             return Unfinished(partial(function, *args, **kwargs), function)
         result = function(*args, **kwargs)
-    except BaseException as error:
-        return _without_process(error)
+    except BaseException as error:  # noqa: ASYNC103  # as in `finish_process`
+        return _without_process(error)  # noqa: ASYNC104
     if isawaitable(result):
         return Unfinished(lambda: result, function)
     return _checked(result, function)
@@ -73,7 +73,7 @@ async def finish_process(start: Unfinished) -> Any:
         if isawaitable(result):
             result = await result
     except BaseException as error:  # noqa: ASYNC103  # raised again, if it is not the function's
-        return _without_process(error)
+        return _without_process(error)  # noqa: ASYNC104
     return _checked(result, start.function)
 
 

@@ -65,8 +65,8 @@ class Polled:
             batch = self._engine.take(self._receive())
             behind = bool(batch) and self._connection.take_turn(batch)
             return behind or self._notice_end()
-        except BaseException as error:
-            return self._end(error)
+        except BaseException as error:  # noqa: ASYNC103  # nobody waits in here
+            return self._end(error)  # noqa: ASYNC104
         finally:
             current.reset(others)
 
@@ -75,8 +75,8 @@ class Polled:
         others = current.set(self._process)
         try:
             return self._connection.go_on() or self._notice_end()
-        except BaseException as error:
-            return self._end(error)
+        except BaseException as error:  # noqa: ASYNC103  # nobody waits in here
+            return self._end(error)  # noqa: ASYNC104
         finally:
             current.reset(others)
 
