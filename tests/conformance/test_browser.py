@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -119,6 +120,20 @@ async def test_a_hostile_name_is_shown_as_text(browser: Browser, chat: DemoNode,
     await eve.say("Who am I?")
     await ana.sees("author", text="<img src=x onerror=alert(1)>")
     assert ana.complaints() == eve.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "form"),
+    [("en-GB", r"\w+,? \d+ \w+"), ("en-US", r"\w+, \w+ \d+"), ("fr", r"\w+, \w+ \d+")],
+)
+async def test_the_day_is_written_as_the_reader_writes_it(
+    browser: Browser, chat: DemoNode, room_name: str, locale: str, form: str
+):
+    ana = await browser.person("Ana", chat.url, locale=locale)
+    await ana.enter(room_name)
+    await ana.say("hello")
+    day = await ana.call(find("message"), "getAttribute", "data-day")
+    assert re.fullmatch(form, day), day
 
 
 async def test_everything_can_be_done_with_the_keyboard(

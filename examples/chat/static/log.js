@@ -7,7 +7,9 @@ const SAME_BREATH = 5 * 60_000; // ms; messages of one author this close stand t
 const DELIVERY_TEXT = { sending: "Sending", queued: "Waiting for the connection" };
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
+// The page speaks English: as the reader writes it ("25 November"), if the reader does.
+const english = navigator.languages.find((language) => /^en\b/.test(language)) ?? "en";
+const calendar = new Intl.DateTimeFormat(english, { weekday: "long", day: "numeric", month: "long" });
 
 /** The text with its web addresses as links. */
 function linked(text) {
