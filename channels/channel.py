@@ -20,7 +20,6 @@ from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Final, Literal
 
-import attrs
 import msgspec
 import structlog
 
@@ -52,6 +51,7 @@ from channels.exceptions import (
 )
 from channels.log_filter import LogLevel, is_enabled
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
+from channels.socket_ref import SocketRef, reply
 from channels.transports.frames import frame
 from channels.typed_events import EventHandler, check_events, events_of
 from supervisors import Restart
@@ -63,25 +63,6 @@ _log = structlog.get_logger("channels")
 DRAINING = Shutdown("draining")
 UNMATCHED_EVENT = {"reason": "unmatched event"}
 _MAX_SHOWN: Final = 200  # characters of a message in a log line
-
-
-@attrs.frozen
-class SocketRef:
-    """Which push a later `reply` answers; see `Channel.socket_ref`."""
-
-    transport: Transport
-    topic: str
-    join_ref: Ref
-    ref: Ref
-
-
-def reply(socket_ref: SocketRef, answer: Reply) -> None:
-    """Answer a push after its handler has returned, from any process (Phoenix: `reply/2`)."""
-    transport = socket_ref.transport
-    encoded = transport.serializer.encode_reply(
-        socket_ref.join_ref, socket_ref.ref, socket_ref.topic, answer.status, answer.response
-    )
-    transport.push(frame(*encoded))
 
 
 class Channel(GenServer):
