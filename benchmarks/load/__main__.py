@@ -57,9 +57,11 @@ class Client:
         """See `measures.paced`."""
         return measures.paced(self._opened(), server, seconds, interval)
 
-    def idle(self, server: int, seconds: float, heartbeat_every: float) -> dict[str, float]:
+    def idle(
+        self, server: int, seconds: float, heartbeat_every: float, settle: float
+    ) -> dict[str, float]:
         """See `measures.idle`."""
-        return measures.idle(self._opened(), server, seconds, heartbeat_every)
+        return measures.idle(self._opened(), server, seconds, heartbeat_every, settle)
 
     def gather(self, port: int, connections: int) -> dict[str, float]:
         """A crowd of `connections` people enters its rooms; for soak."""

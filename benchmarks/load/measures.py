@@ -166,11 +166,15 @@ def paced(swarm: Swarm, server: int, seconds: float, interval: float) -> Figures
     return {"cpu_percent": (cpu_seconds(server) - cpu) / took * 100.0, **latencies(times)}
 
 
-def idle(swarm: Swarm, server: int, seconds: float, heartbeat_every: float) -> Figures:
+def idle(
+    swarm: Swarm, server: int, seconds: float, heartbeat_every: float, settle: float
+) -> Figures:
     """Do nothing but each connection's heartbeat every `heartbeat_every` seconds; 0: not even that.
 
-    The heartbeats are spread evenly; `cpu_percent` is the server's share of one core meanwhile.
+    The heartbeats are spread evenly; `cpu_percent` is the server's share of one core meanwhile,
+    `settle` seconds after the last connection was opened.
     """
+    time.sleep(settle)
     heartbeat = swarm.dialect.heartbeat()
     frame = masked(heartbeat) if heartbeat is not None else None
     members = list(swarm.connections.values())
