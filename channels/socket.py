@@ -29,6 +29,7 @@ __all__ = (
 )
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_PORT_DIGITS: Final = 5
 _TRACE_HEADERS: Final = ("traceparent", "tracestate")  # W3C Trace Context
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -117,9 +118,11 @@ class ConnectInfo:
 
 
 def split_host(text: str) -> tuple[str | None, int | None]:
-    """Host, in lower case, and port of a Host header; None for what it does not say."""
+    """Host, in lower case, and port of a Host header; None for what it does not say. What cannot be
+    a port, because it has more than five digits, belongs to the host.
+    """
     host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()):
+    if not colon or len(port) > _PORT_DIGITS or not (port.isascii() and port.isdigit()):
         host, port = text, ""
     return host.strip("[]").lower() or None, int(port) if port else None
 

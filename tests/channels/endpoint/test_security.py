@@ -99,6 +99,38 @@ async def test_no_file_outside_the_folder_is_served(node, tmp_path, target):
     assert b"SECRET" not in answer
 
 
+UPGRADE = (
+    b"GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+DIGITS = b"9" * 5_000  # more than Python makes a number of
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"host: a:" + DIGITS, b"101"),
+        (b"host: a:" + DIGITS + b"\r\norigin: http://a:" + DIGITS, b"403"),
+        (b"host: a:80\r\norigin: http://a:" + DIGITS, b"403"),
+        (b"host: a:100000", b"101"),
+    ],
+    ids=["host", "host and origin", "origin", "six digits"],
+)
+async def test_a_port_that_is_no_number_is_answered_and_crashes_nothing(node, headers, status):
+    class Curious(Socket):
+        async def connect(self, params: dict[str, Any], info: Any) -> None:
+            self.assigns["uri"] = info.uri
+
+    async with running(Endpoint({"/socket": Curious}, port=0)) as endpoint:
+        with structlog.testing.capture_logs() as logs:
+            async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+                await stream.send_all(UPGRADE + headers + b"\r\n\r\n")
+                with trio.fail_after(DEADLINE):
+                    answer = bytes(await stream.receive_some())
+    assert answer.split()[1] == status
+    assert not {"process exited", "connect crashed"} & {log["event"] for log in logs}
+
+
 async def test_a_page_is_served_with_security_headers(node, tmp_path):
     (tmp_path / "index.html").write_text("page")
     async with running(Endpoint({}, port=0, static=tmp_path)) as endpoint:
