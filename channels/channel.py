@@ -30,6 +30,7 @@ from actors import (
     Down,
     Exit,
     GenServer,
+    Hibernate,
     MonitorRef,
     NoReply,
     Pid,
@@ -83,7 +84,7 @@ class Channel(GenServer):
 
     hibernate_after: ClassVar[float | None] = 15.0
     """Seconds without a message after which the process gives up its task until the next one, as
-    in Phoenix; broadcasts go past it and do not count. None: never.
+    in Phoenix; broadcasts go past it and do not count. None: never. It also does so after its join.
     """
 
     topic: str
@@ -302,7 +303,9 @@ class Channel(GenServer):
             self._logs_pushes = level
         transport.joined(self._key, {} if response is None else response)
         self._log_join("joined", request)
-        return None
+        return NoReply(
+            then=Hibernate()
+        )  # most members of a room listen, and need no process for it
 
     async def _on_message(self, message: Message) -> Any:
         if message.event == LEAVE:

@@ -83,10 +83,18 @@ def tasks_of_the_server() -> int:
     return found
 
 
-async def test_a_connection_is_no_trio_task_and_its_channel_one_until_it_hibernates(
+async def test_a_connection_has_no_trio_task_and_a_channel_one_only_while_its_client_pushes(
     node, mock_clock
 ):
-    async with running(Endpoint({"/socket": Socket}, port=0)) as endpoint, crowd(endpoint, 20):
+    async with (
+        running(Endpoint({"/socket": Socket}, port=0)) as endpoint,
+        crowd(endpoint, 20) as clients,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        assert tasks_of_the_server() == 0
+        for client in clients:
+            await client.push(None, "room:1", "ping")
+            await client.expect()
         await trio.testing.wait_all_tasks_blocked()
         assert tasks_of_the_server() == 20
         assert Room.hibernate_after is not None
