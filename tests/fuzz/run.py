@@ -2,7 +2,7 @@
 
 The node runs in this process, so that its processes, tasks and memory can be counted; the attackers
 (attack.py) run in another. A healthy client talks to the node all the time. The run fails, and says
-why and with which seed, when the healthy client is not answered within two seconds or sees its
+why and with which seed, when the healthy client is not answered within `--patience` seconds or sees its
 connection end, when processes or Trio tasks are left over once the attackers have gone, or when
 memory has grown by more than `MEMORY_GROWTH` after a first tenth of the run.
 """
@@ -50,7 +50,7 @@ def census() -> tuple[int, int]:
     )
 
 
-async def talk(port: int, answered: list[float]) -> None:
+async def talk(port: int, answered: list[float], patience: float) -> None:
     """The healthy client: join once, then ask and be answered, for ever."""
     url = f"ws://127.0.0.1:{port}/socket/websocket?vsn=2.0.0&name=healthy"
     async with trio_websocket.open_websocket_url(url) as socket:
@@ -63,18 +63,20 @@ async def talk(port: int, answered: list[float]) -> None:
             await socket.send_message(
                 json.dumps(["1", str(number), "room:healthy", "ping", number])
             )
-            with trio.move_on_after(PATIENCE) as scope:
+            with trio.move_on_after(patience) as scope:
                 reply = json.loads(await socket.get_message())
             if scope.cancelled_caught:
-                raise Failed(f"the healthy client waited more than {PATIENCE} s for ping {number}")
+                raise Failed(
+                    f"the healthy client waited more than {patience:g} s for ping {number}"
+                )
             if reply[4] != {"status": "ok", "response": number}:
                 raise Failed(f"the healthy client was answered {reply!r} to ping {number}")
             answered.append(trio.current_time() - began)
             await trio.sleep(0.02)
 
 
-async def fuzz(seed: int, seconds: float) -> None:
-    """One run."""
+async def fuzz(seed: int, seconds: float, patience: float) -> None:
+    """One run; `patience` is the seconds in which the healthy client must be answered."""
     endpoint = Endpoint(
         {"/socket": Mount(DebugChatSocket, longpoll=True)},
         port=0,
@@ -88,7 +90,7 @@ async def fuzz(seed: int, seconds: float) -> None:
     answered: list[float] = []
     before = census()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(talk, port, answered)
+        nursery.start_soon(talk, port, answered, patience)
         attackers = await nursery.start(trio.run_process, command)
         await trio.sleep(seconds / 10)
         warm = resident()
@@ -119,12 +121,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--patience", type=float, default=PATIENCE)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     print(f"fuzzing for {options.seconds:g} s, seed {options.seed}", flush=True)
     failed = False
     try:
-        run(fuzz, options.seed, options.seconds)
+        run(fuzz, options.seed, options.seconds, options.patience)
     except* (Failed, OSError, trio_websocket.ConnectionClosed) as failures:
         print(f"FAILED with seed {options.seed}: {failures.exceptions!r}")
         failed = True
