@@ -49,7 +49,8 @@ class DrainOptions:
     """How clients are sent away when the endpoint stops (Phoenix: `drainer`).
 
     `batch_size` connections at a time, `batch_interval` seconds between two batches, so that they
-    do not all come back at once elsewhere; `shutdown` is the seconds that all of it may take. With
+    do not all come back at once elsewhere; `shutdown` is the seconds that all of it may take, 0: as
+    long as it takes. With
     `retry_within` each client is advised to come back after a time of its own, by chance, of at
     most so many seconds (docs/protocol-extensions.md); 0: no advice.
     """

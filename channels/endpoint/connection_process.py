@@ -19,12 +19,20 @@ from actors import NORMAL, Pid, StartIgnoredError
 from actors.node import current_node
 from actors.process import Sleep, current_process
 from channels.endpoint.config import EndpointConfig
-from channels.endpoint.http import HttpConnection, HttpError, Request, Response, text
+from channels.endpoint.http import (
+    HttpConnection,
+    HttpError,
+    PeerDoesNotReadError,
+    Request,
+    Response,
+    text,
+)
 from channels.endpoint.longpoll import answer_long_poll
 from channels.endpoint.services import Services
 from channels.endpoint.upgrade import Accepted, Refused, admit
 from channels.socket import PeerData
 from channels.transports.connection import Connection, Drain
+from channels.transports.limits import explain
 from channels.transports.limits_addresses import Address
 from channels.transports.outbox import Outbox
 from channels.transports.websocket import ConnectionClosed, Engine, load_engine
@@ -90,7 +98,7 @@ async def _answer_http(
 ) -> Run | None:
     """Everything up to the upgrade; what is left to do after it."""
     try:
-        stream = await _encrypt(config, socket)
+        stream = await _encrypt(config, services, socket)
         if stream is None:
             return None
         admitted = await _HttpPhase(config, services, stream, address).serve()
@@ -110,7 +118,9 @@ async def _answer_http(
     return None
 
 
-async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream | None:
+async def _encrypt(
+    config: EndpointConfig, services: Services, socket: trio.SocketStream
+) -> Stream | None:
     """The stream to speak HTTP on; None: the client did not shake hands, the socket is closed."""
     if config.tls is None:
         return socket
@@ -119,6 +129,8 @@ async def _encrypt(config: EndpointConfig, socket: trio.SocketStream) -> Stream 
             current_process().handle_in_place(lambda message: _hurry(message, patience))
             return await config.tls.shake_hands(socket)
     except (trio.BrokenResourceError, trio.TooSlowError) as error:
+        if isinstance(error, trio.TooSlowError):
+            services.gatekeeper.note("handshake_timeout")
         problem = error.__cause__ or error
         _log.info("no TLS handshake", peer=str(_peer_of(socket)), problem=str(problem)[:200])
     await trio.aclose_forcefully(socket)
@@ -158,7 +170,9 @@ class _HttpPhase:
                 if error.limit is not None:
                     self._services.gatekeeper.note(error.limit)
                 await self._http.respond(error.response)
-        except trio.BrokenResourceError:
+        except trio.BrokenResourceError as error:
+            if isinstance(error, PeerDoesNotReadError):
+                self._services.gatekeeper.note("write_timeout")
             _log.debug("connection lost", peer=str(self._peer))
         await self._http.aclose(timeout=LINGER_TIMEOUT)
         return None
@@ -191,7 +205,7 @@ class _HttpPhase:
     async def _answer(self, request: Request) -> Response | Accepted | Refused:
         if (limit := self._address.take(1, len(request.target), trio.current_time())) is not None:
             self._services.gatekeeper.note(f"address_{limit}")
-            return text(429, "There are too many requests from your address.")
+            return text(429, explain(self._config.limits, f"address_{limit}"))
         found = self._config.mounts.find(request.target)
         if found is None:
             polled = await answer_long_poll(

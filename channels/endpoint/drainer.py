@@ -5,6 +5,7 @@ without one).
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -35,7 +36,7 @@ class Drainer(GenServer):
     async def terminate(self, reason: Any) -> None:
         """Let nobody in, send everybody away, wait for the last one or the timeout."""
         self._services.stop_listening()
-        with trio.move_on_after(self._options.shutdown):
+        with trio.move_on_after(self._options.shutdown or math.inf):
             pids = await self._connections()
             await self._send_away(pids)
             for pid in pids:

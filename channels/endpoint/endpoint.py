@@ -42,7 +42,7 @@ from channels.serializers import DEFAULT_SERIALIZERS, Serializers
 from channels.transports.connection import DISCONNECT, ConnectionStatistics
 from channels.transports.limits import Limits
 from channels.transports.limits_addresses import Gatekeeper, GatekeeperStatistics
-from supervisors import ChildSpec, DynamicSupervisor, Supervisor
+from supervisors import INFINITY, ChildSpec, DynamicSupervisor, Supervisor
 
 __all__ = ("Endpoint",)
 
@@ -142,7 +142,7 @@ class Endpoint:
             children.append(TlsReloader.child_spec(config.tls))
         children.append(ChildSpec("listener", (start_listener, (config, services))))
         if config.drainer is not None:
-            shutdown = config.drainer.shutdown + 1.0
+            shutdown = config.drainer.shutdown + 1.0 if config.drainer.shutdown else INFINITY
             children.append(Drainer.child_spec(services, config.drainer, shutdown=shutdown))
         return await Supervisor.start_link(children)
 

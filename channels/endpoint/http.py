@@ -19,11 +19,19 @@ import attrs
 import h11
 import trio
 
-from channels.endpoint.query import Params, decode_query, percent_decode
+from channels.endpoint.query import Params, QueryTooDeepError, decode_query, percent_decode
 from channels.transports.sockets import linger_encrypted
 from channels.transports.websocket.handshake import announces_body
 
-__all__ = ("Body", "HttpConnection", "HttpError", "Request", "Response", "text")
+__all__ = (
+    "Body",
+    "HttpConnection",
+    "HttpError",
+    "PeerDoesNotReadError",
+    "Request",
+    "Response",
+    "text",
+)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -108,6 +116,10 @@ class HttpError(Exception):
         self.limit = limit
 
 
+class PeerDoesNotReadError(trio.BrokenResourceError):
+    """One write took too long: the peer is as good as gone."""
+
+
 class HttpConnection:
     """One connection's requests, one after another. Never closes `stream`, except in `aclose`."""
 
@@ -170,6 +182,20 @@ class HttpConnection:
             raise HttpError(408, words, limit="body_timeout") from None
         finally:
             self._take = None
+
+    async def wait_hung_up(self) -> None:
+        """Wait until the client has hung up, while the answer to its request is made.
+
+        Cancel it when that is there. The next request, which the client may send meanwhile, is
+        kept, a head's worth of it.
+        """
+        with contextlib.suppress(trio.BrokenResourceError):
+            while len(self._h11.trailing_data[0]) <= self._max_head:
+                data = bytes(await self._stream.receive_some(self._room()))
+                self._h11.receive_data(data)
+                if not data:
+                    return
+            await trio.sleep_forever()
 
     async def _read_pieces(self, max_bytes: int) -> bytes:
         body = bytearray()
@@ -292,7 +318,7 @@ class HttpConnection:
             with trio.fail_after(_WRITE_TIMEOUT):
                 await self._stream.send_all(data)
         except trio.TooSlowError:
-            raise trio.BrokenResourceError("the peer does not read") from None
+            raise PeerDoesNotReadError("the peer does not read") from None
 
 
 def _kind(error: h11.RemoteProtocolError) -> str:
@@ -331,6 +357,8 @@ def _request(event: h11.Request, leftover: bytes) -> Request:
     path, _, query_string = target.partition("?")
     try:
         path, params = percent_decode(path), decode_query(query_string)
+    except QueryTooDeepError as error:
+        raise HttpError(400, f"{error}.", limit="query_depth") from None
     except ValueError:  # without its text, which repeats the query: this goes to the log
         raise HttpError(400, "The path or the query is malformed.") from None
     options = [value.lower() for name, value in headers if name == "connection"]

@@ -20,6 +20,7 @@ from actors.process import current_process
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.connection_process import start_connection
 from channels.endpoint.services import Services
+from channels.transports.limits import explain
 from channels.transports.limits_addresses import Address
 from channels.transports.sockets import take_over
 from supervisors import ChildSpec, DynamicSupervisor, Restart
@@ -34,9 +35,9 @@ BACKLOG: Final = (
 SHUTDOWN: Final = 5.0  # seconds that a connection has to end when its supervisor stops
 TOO_MANY: Final = (
     b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\n"
-    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 45\r\n\r\n"
-    b"There are too many connections from you now.\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n"
 )
+ALERT: Final = b"\x15\x03\x03\x00\x02\x02\x31"  # TLS, fatal: access_denied (RFC 8446, 6.2)
 RETRY_SECONDS: Final = 0.1
 OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -94,8 +95,8 @@ async def _accept(
             await trio.sleep(RETRY_SECONDS)
             continue
         address = services.gatekeeper.enter(_address_of(stream), trio.current_time())
-        if address is None:
-            _turn_away(config, stream)
+        if isinstance(address, str):
+            _turn_away(config, stream, address)
         else:
             await _start(config, services, stream, address)
 
@@ -107,13 +108,19 @@ def _address_of(stream: trio.SocketStream) -> str:
         return "unknown"
 
 
-def _turn_away(config: EndpointConfig, stream: trio.SocketStream) -> None:
-    """Say why, if that can be done at once; who comes too often gets no task of ours."""
+def _turn_away(config: EndpointConfig, stream: trio.SocketStream, limit: str) -> None:
+    """Say why, if that can be done at once; who comes too often gets no task of ours, and no
+    handshake.
+    """
     socket = take_over(stream)
     with socket, contextlib.suppress(OSError):
-        if config.tls is None:
-            socket.send(TOO_MANY)
+        socket.send(_too_many(explain(config.limits, limit)) if config.tls is None else ALERT)
         socket.shutdown(SHUT_WR)
+
+
+def _too_many(words: str) -> bytes:
+    body = f"{words}\n".encode()
+    return TOO_MANY % len(body) + body
 
 
 async def _start(

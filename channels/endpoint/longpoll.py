@@ -98,7 +98,7 @@ async def answer_long_poll(
         case "GET":
             session, token = _session(services, request)
             if session is not None:
-                answer = await _poll(session, token)
+                answer = await _poll(http, session, token)
                 if answer is not None:
                     return answer
             if services.draining:
@@ -115,10 +115,22 @@ async def answer_long_poll(
 # -- the three kinds of request ------------------------------------------------------------------
 
 
-async def _poll(session: LongPollSession, token: str) -> Response | None:
-    try:
-        messages = await session.poll()
-    except SessionEndedError:
+async def _poll(http: HttpConnection, session: LongPollSession, token: str) -> Response | None:
+    """None: the session has ended. A client that hangs up while it polls takes nothing."""
+    messages: list[bytes] | None = []
+    async with trio.open_nursery() as nursery:
+
+        async def hang_up() -> None:
+            await http.wait_hung_up()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(hang_up)
+        try:
+            messages = await session.poll()
+        except SessionEndedError:
+            messages = None
+        nursery.cancel_scope.cancel()
+    if messages is None:
         return None
     return _status(
         200 if messages else 204, token=token, messages=[message.decode() for message in messages]
@@ -205,8 +217,8 @@ def _session(services: Services, request: Request) -> tuple[LongPollSession | No
 
 async def _begin(config: EndpointConfig, services: Services, accepted: Accepted) -> Response:
     address = services.gatekeeper.enter(accepted.info.peer.address, trio.current_time())
-    if address is None:
-        return _not_now(429, "too many connections")
+    if isinstance(address, str):
+        return _not_now(429, explain(config.limits, address))
     key = secrets.token_urlsafe(16)
     spec = ChildSpec(
         "long poll",

@@ -30,8 +30,8 @@ class LongPoll:
     """How a mount serves clients without WebSockets (Phoenix: `longpoll: [...]`).
 
     `suffix` is what follows the mount's path; `window` the seconds that a poll may wait for
-    something to say, 0: for ever; `max_body` the bytes of a POST, 0: any number; `body_timeout` the
-    seconds in which they must have come, 0: any time.
+    something to say, 0: until the client hangs up; `max_body` the bytes of a POST, 0: any number;
+    `body_timeout` the seconds in which they must have come, 0: any time.
     """
 
     suffix: str = "/longpoll"

@@ -10,7 +10,7 @@ import re
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-__all__ = ("Param", "Params", "decode_query", "percent_decode")
+__all__ = ("Param", "Params", "QueryTooDeepError", "decode_query", "percent_decode")
 
 Param: TypeAlias = "str | list[str] | dict[str, Param]"
 Params: TypeAlias = dict[str, Param]
@@ -19,6 +19,13 @@ _MAX_DEPTH = 16  # of brackets; enough for people, too little to exhaust a stack
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _PART = re.compile(r"\[([^\[\]]*)\]")
+
+
+class QueryTooDeepError(ValueError):
+    """A query parameter has more brackets than is legal."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(f"a query parameter nests {depth} deep; at most {_MAX_DEPTH} is legal")
 
 
 def percent_decode(text: str) -> str:
@@ -37,7 +44,9 @@ def percent_decode(text: str) -> str:
 
 
 def decode_query(query: str) -> Params:
-    """Decodes what stands behind the question mark. Raises ValueError where it is malformed."""
+    """Decodes what stands behind the question mark. Raises ValueError where it is malformed,
+    `QueryTooDeepError` among them.
+    """
     params: Params = {}
     for pair in query.split("&"):
         if not pair:
@@ -54,7 +63,7 @@ def _path(key: str) -> list[str]:
         return [key]
     path = [match[1], *_PART.findall(match[2])]
     if len(path) > _MAX_DEPTH:
-        raise ValueError(f"a query parameter nests {len(path)} deep; at most {_MAX_DEPTH} is legal")
+        raise QueryTooDeepError(len(path))
     return path
 
 

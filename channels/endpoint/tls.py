@@ -8,6 +8,7 @@ pair that does not fit is refused with a log line, and the old one stays in use.
 
 from __future__ import annotations
 
+import math
 import os
 import ssl
 from typing import Final
@@ -26,7 +27,7 @@ class TLS:
       file of its own; `password`: of the key, if it has one.
     - `client_ca`: PEM file of authorities; then clients must show a certificate of one of them,
       which `ConnectInfo.peer.certificate` has.
-    - `handshake_timeout`: the seconds in which a client must have shaken hands.
+    - `handshake_timeout`: the seconds in which a client must have shaken hands; 0: no limit.
     - `context`: an `ssl.SSLContext` that is used as it is, in place of all others; it is not
       reloaded.
 
@@ -51,6 +52,10 @@ class TLS:
         self._keyfile = keyfile
         self._password = password
         self._client_ca = client_ca
+        if not handshake_timeout >= 0:
+            raise ValueError(
+                f"handshake_timeout={handshake_timeout!r}; expected seconds, 0: no limit"
+            )
         self.handshake_timeout = handshake_timeout
         self._context = self._load() if context is None else context
 
@@ -97,6 +102,6 @@ class TLS:
         """Encrypt a connection. Raises trio.TooSlowError, trio.BrokenResourceError."""
         # https_compatible: the peers are HTTP clients, which close without TLS's own goodbye.
         encrypted = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
-        with trio.fail_after(self.handshake_timeout):
+        with trio.fail_after(self.handshake_timeout or math.inf):
             await encrypted.do_handshake()
         return encrypted

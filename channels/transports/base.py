@@ -273,7 +273,8 @@ class TransportProcess:
     def _refresh(self, message: Message) -> None:
         """New credentials: the user's page decides in a task of its own, one at a time."""
         if self._refreshing:
-            self._answer_refresh(message, Outcome("error", {"reason": "refresh pending"}))
+            pending = Outcome("error", {"reason": "refresh pending"}, limit="refreshes")
+            self._answer_refresh(message, pending)
             return
 
         async def ask() -> None:
@@ -286,6 +287,8 @@ class TransportProcess:
         self._process.node.start_helper(self._process, ask)
 
     def _answer_refresh(self, message: Message, outcome: Outcome) -> None:
+        if outcome.limit is not None:
+            self._gatekeeper.note(outcome.limit)
         reply = SendReply(None, message.ref, message.topic, outcome.status, outcome.response)
         try:
             self._carry_out(reply)

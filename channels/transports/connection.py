@@ -261,9 +261,14 @@ class Connection(TransportProcess):
         self._end = (int(code), reason)
         if self._engine is not None:  # otherwise the upgrade is not answered yet, or all is over
             self._engine.close(code, reason)
-        self._close_timer = self._process.node.deadlines.call_later(
-            self._limits.close_timeout, lambda: self._process.begin_exit(self.exit_reason)
-        )
+        if self._limits.close_timeout:
+            self._close_timer = self._process.node.deadlines.call_later(
+                self._limits.close_timeout, self._close_now
+            )
+
+    def _close_now(self) -> None:
+        self._gatekeeper.note("close_timeout")
+        self._process.begin_exit(self.exit_reason)
 
     def _start_writer(self, function: Callable[[], Awaitable[None]]) -> None:
         self._process.node.start_helper(self._process, function)

@@ -5,21 +5,27 @@ Zero always means: no limit.
 
 | limit | default | what happens beyond it | counted as |
 |---|---|---|---|
-| `address.connections` | 2,000 | HTTP 429 and a closed connection | `connections` |
-| `address.connects` | 200 a second, 4,000 at once | HTTP 429 and a closed connection | `connects` |
+| `address.connections` | 2,000 | HTTP 429 (TLS: an alert) | `connections` |
+| `address.connects` | 200 a second, 4,000 at once | HTTP 429 (TLS: an alert) | `connects` |
+| `TLS.handshake_timeout` | 10 s | closed | `handshake_timeout` |
 | `head_timeout` | 10 s | HTTP 408 | `head_timeout` |
-| `max_head_size` | 16 KiB | HTTP 431 | `head_size` |
+| `max_head_size` | 16 KiB, always 100 headers | HTTP 431 | `head_size` |
+| nesting of query parameters | always 16 | HTTP 400 | `query_depth` |
+| one write of an HTTP answer | always 30 s | closed | `write_timeout` |
 | `LongPoll.max_body`, `max_message_size` | 8 MB, 1 MiB | HTTP 400 | `message_size` |
 | `LongPoll.body_timeout` | 30 s | HTTP 408 | `body_timeout` |
 | `max_message_size` | 1 MiB, fragments together | close 1009 | `message_size` |
 | `idle_timeout` | 60 s without a whole frame | close 1002 | `idle` |
 | `idle_timeout` | 60 s in which it reads nothing of what waits | close 4008 | `slow_clients` |
+| `close_timeout` | 5 s to answer our close frame | closed | `close_timeout` |
 | `messages` | 200 a second, 1,000 at once | close 4029; long poll: JSON status 429 | `messages` |
 | `bytes` | 1 MiB a second, 8 MiB at once | close 4029; long poll: JSON status 429 | `bytes` |
 | `joins` | 20 a second, 200 at once | error reply `{"reason": "too many joins"}` | `joins` |
 | `UserSocket.max_channels` | 100 topics | error reply "too many channels joined" | `topics` |
 | `held`, `held_bytes` | 32 messages a topic, 256 KiB | error reply "join pending" | `held` |
 | `queued`, `queued_bytes` | 1,000 for a channel, 1 MiB | error reply "channel busy" | `queued` |
+| refreshes of credentials | always 1 at once | error reply "refresh pending" | `refreshes` |
+| time for one | always 5 s | error reply "timeout" | `refresh_timeout` |
 | `outbox` | 1 MiB | as `UserSocket.overflow` says, close 4008 | `slow_clients` |
 | `address.messages` | 2,000 a second, 10,000 at once | as `messages` | `address_messages` |
 | `address.bytes` | 10 MiB a second, 80 MiB at once | as `bytes` | `address_bytes` |

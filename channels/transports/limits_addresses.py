@@ -102,8 +102,9 @@ class Gatekeeper:
     def __repr__(self) -> str:
         return f"<Gatekeeper connections={self._connections} addresses={len(self._addresses)}>"
 
-    def enter(self, address: str, now: float) -> Address | None:
-        """Let a connection in from `address`; None: no more from there, see `statistics`.
+    def enter(self, address: str, now: float) -> Address | str:
+        """Let a connection in from `address`; or the limit that it exceeds: "connections" or
+        "connects".
 
         Whoever got an `Address` gives it back with `leave`, once, or lets somebody `hold` it.
         """
@@ -115,11 +116,11 @@ class Gatekeeper:
         limit = self._limits.connections
         if limit and entry.connections >= limit:
             self._exceeded["connections"] += 1
-            return None
+            return "connections"
         if not entry.take_connect(now):
             self._exceeded["connects"] += 1
             self._note_quiet(entry, now)
-            return None
+            return "connects"
         self._quiet.pop(key, None)
         entry.connections += 1
         self._connections += 1

@@ -3,7 +3,8 @@
 
 HTTP requests come and go, each in the process of the TCP connection that carries it; the session
 holds the channels and keeps what they send until the next poll takes it. It ends when no poll has
-come for one and a half windows, and a poll for a session that is gone begins a new one.
+come for one and a half windows (15 seconds where polls may wait for ever), and a poll for a session
+that is gone begins a new one.
 
 Owner of the buffer: this process. Requests call `post` and `poll` in their own step, as channels
 call `push`.
@@ -30,6 +31,8 @@ _log = structlog.get_logger("channels")
 
 PATIENCE = 1.5
 """Windows without a poll after which the client is gone."""
+WINDOW = 10.0
+"""The window in place of none, in seconds."""
 
 
 class SessionEndedError(Exception):
@@ -39,12 +42,22 @@ class SessionEndedError(Exception):
 class LongPollSession(TransportProcess):
     """One long poll client, from its first poll to the end. Entity; see the module."""
 
-    __slots__ = ("_backlog", "_ended", "_last_poll", "_poll", "_since", "_timer", "window")
+    __slots__ = (
+        "_backlog",
+        "_ended",
+        "_last_poll",
+        "_patience",
+        "_poll",
+        "_since",
+        "_timer",
+        "window",
+    )
 
     def __init__(self, *args: Any, window: float, **options: Any) -> None:
-        """As `TransportProcess`; `window` is the seconds that a poll may wait."""
+        """As `TransportProcess`; `window` is the seconds that a poll may wait, 0: for ever."""
         super().__init__(*args, **options)
         self.window = window
+        self._patience = PATIENCE * (window or WINDOW)
         self.push = self._keep
         self._backlog = Backlog()
         self._ended = False
@@ -167,16 +180,15 @@ class LongPollSession(TransportProcess):
             self._poll.set()
 
     def _watch_idleness(self) -> None:
-        if self.window:
-            self._timer = self._process.node.deadlines.call_at(
-                self._last_poll + PATIENCE * self.window, self._check_idleness
-            )
+        self._timer = self._process.node.deadlines.call_at(
+            self._last_poll + self._patience, self._check_idleness
+        )
 
     def _check_idleness(self) -> None:
-        now, patience = trio.current_time(), PATIENCE * self.window
+        now = trio.current_time()
         if self._poll is not None:
             self._last_poll = now
-        if now - self._last_poll >= patience:
+        if now - self._last_poll >= self._patience:
             self._gatekeeper.note("idle")
             self.close(0, "inactive")
         else:

@@ -28,11 +28,14 @@ TIMEOUT: Final = 5.0
 
 @attrs.frozen
 class Outcome:
-    """The reply to the client, and the close code and reason if the connection is to end too."""
+    """The reply to the client, the close code and reason if the connection is to end too, and the
+    limit that it has met, if it has.
+    """
 
     status: str
     response: Any
     close: tuple[int, str] | None = None
+    limit: str | None = None
 
 
 async def refresh(socket: UserSocket, payload: Any) -> Outcome:
@@ -51,7 +54,7 @@ async def refresh(socket: UserSocket, payload: Any) -> Outcome:
         return Outcome("error", {"reason": str(refusal.reason)}, close)
     except trio.TooSlowError:
         _log.error("refresh took too long", socket=name, seconds=TIMEOUT)
-        return Outcome("error", {"reason": "timeout"})
+        return Outcome("error", {"reason": "timeout"}, limit="refresh_timeout")
     except Exception as error:
         _log.error("refresh crashed", socket=name, stack=plain_traceback(error))
         return Outcome("error", {"reason": "refresh crashed"})

@@ -290,7 +290,7 @@ async def test_while_credentials_are_looked_at_the_connection_goes_on_and_takes_
 async def test_who_takes_too_long_to_look_at_credentials_is_a_timeout(autojump_clock):
     with structlog.testing.capture_logs() as logs:
         outcome = await credentials.refresh(Socket(), {"token": "slow"})
-    assert outcome == credentials.Outcome("error", {"reason": "timeout"})
+    assert outcome == credentials.Outcome("error", {"reason": "timeout"}, limit="refresh_timeout")
     assert trio.current_time() == pytest.approx(credentials.TIMEOUT)
     assert [entry["event"] for entry in logs] == ["refresh took too long"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
+import trio.testing
 
 from channels import (
     AddressLimits,
@@ -467,6 +468,88 @@ async def test_binary_frames_for_the_client_are_dropped_and_logged(node):
             await client.post("1", "2", "room:1", "binary", {})
             assert (await client.frames(1))[0][1] == "2"
         assert "long poll cannot carry a binary frame" in [entry["event"] for entry in logs]
+
+
+# -- clients that hang up ------------------------------------------------------------------------
+
+
+async def a_poll_waits(endpoint: Endpoint) -> Any:
+    """The only session, when a poll waits in it."""
+    [session] = endpoint._services.sessions.values()
+    await _until(lambda: session._poll is not None)
+    return session
+
+
+async def test_a_client_that_hangs_up_while_it_polls_finds_everything_at_its_next_poll(node):
+    async with running(endpoint_with(window=DEADLINE)) as endpoint:
+        client = await Poller(endpoint).open()
+        await client.join("room:1")
+        await client.frames(2)
+        async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+            head = f"GET {client.path}&token={client.token} HTTP/1.1\r\nhost: x\r\n\r\n"
+            await stream.send_all(head.encode())
+            session = await a_poll_waits(endpoint)
+        await _until(lambda: session._poll is None)
+        endpoint.broadcast("room:1", "news", {"n": 1})
+        assert [frame[3:] for frame in await client.frames(1)] == [["news", {"n": 1}]]
+
+
+async def test_what_a_client_sends_while_it_polls_is_its_next_request(node):
+    async with running(endpoint_with(window=DEADLINE)) as endpoint:
+        client = await Poller(endpoint).open()
+        await client.join("room:1")
+        await client.frames(2)
+        async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+            head = f"GET {client.path}&token={client.token} HTTP/1.1\r\nhost: x\r\n\r\n"
+            await stream.send_all(head.encode())
+            await a_poll_waits(endpoint)
+            await stream.send_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            await trio.testing.wait_all_tasks_blocked()
+            endpoint.broadcast("room:1", "news", {"n": 1})
+            with trio.fail_after(DEADLINE):
+                answers = b"".join([bytes(piece) async for piece in stream])
+        assert answers.count(b"HTTP/1.1 200 ") == 2
+        assert b"news" in answers
+        assert answers.endswith(b'{"status":"ok"}')
+
+
+async def test_with_a_window_of_zero_a_poll_waits_until_there_is_something(node, mock_clock):
+    async with running(endpoint_with(window=0)) as endpoint:
+        client = await Poller(endpoint).open()
+        await client.join("room:1")
+        await client.frames(2)
+        async with trio.open_nursery() as nursery:
+
+            async def poll() -> None:
+                frames = await client.frames(1)
+                assert [frame[3] for frame in frames] == ["news"]
+
+            nursery.start_soon(poll)
+            await a_poll_waits(endpoint)
+            mock_clock.jump(4.0)  # the test's own client waits 5 s at the most
+            await trio.testing.wait_all_tasks_blocked()
+            endpoint.broadcast("room:1", "news", {})
+
+
+async def test_with_a_window_of_zero_a_client_that_is_gone_is_noticed_all_the_same(
+    node, mock_clock
+):
+    async with running(endpoint_with(window=0)) as endpoint:
+        client = await Poller(endpoint).open()
+        async with await trio.open_tcp_stream(*endpoint.addresses[0]) as stream:
+            head = f"GET {client.path}&token={client.token} HTTP/1.1\r\nhost: x\r\n\r\n"
+            await stream.send_all(head.encode())
+            session = await a_poll_waits(endpoint)
+            mock_clock.jump(1_000.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert endpoint._services.sessions
+        await _until(lambda: session._poll is None)
+        mock_clock.jump(14.9)
+        await trio.testing.wait_all_tasks_blocked()
+        assert endpoint._services.sessions
+        mock_clock.jump(0.2)
+        await _until(lambda: not endpoint._services.sessions)
+        assert endpoint.statistics().exceeded == {"idle": 1}
 
 
 # -- limits --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.transports.limits import NO_RATE, AddressLimits, Limits, Rate
-from channels.transports.limits_addresses import Gatekeeper, network_of
+from channels.transports.limits_addresses import Address, Gatekeeper, network_of
 from channels.transports.limits_meter import Meter
 
 
@@ -95,16 +95,16 @@ def test_without_rates_lifts_all_that_a_load_tool_would_hit():
 
 def test_an_address_has_so_many_connections_and_others_their_own():
     keeper = Gatekeeper(AddressLimits(connections=2))
-    assert all(keeper.enter("192.0.2.1", 0.0) for _ in range(2))
-    assert keeper.enter("192.0.2.1", 0.0) is None
-    assert keeper.enter("192.0.2.2", 0.0) is not None
+    assert all(isinstance(keeper.enter("192.0.2.1", 0.0), Address) for _ in range(2))
+    assert keeper.enter("192.0.2.1", 0.0) == "connections"
+    assert isinstance(keeper.enter("192.0.2.2", 0.0), Address)
     assert keeper.statistics().exceeded == {"connections": 1}
 
 
 def test_who_leaves_makes_room():
     keeper = Gatekeeper(AddressLimits(connections=1))
     address = keeper.enter("192.0.2.1", 0.0)
-    assert address is not None
+    assert isinstance(address, Address)
     keeper.leave(address, 1.0)
     assert keeper.enter("192.0.2.1", 1.0) is address
 
@@ -113,18 +113,18 @@ def test_connections_one_after_the_other_are_limited_too():
     keeper = Gatekeeper(AddressLimits(connects=Rate(1, burst=3)))
     for _ in range(3):
         address = keeper.enter("192.0.2.1", 0.0)
-        assert address is not None
+        assert isinstance(address, Address)
         keeper.leave(address, 0.0)
-    assert keeper.enter("192.0.2.1", 0.0) is None
+    assert keeper.enter("192.0.2.1", 0.0) == "connects"
     assert keeper.statistics().exceeded == {"connects": 1}
-    assert keeper.enter("192.0.2.1", 1.0) is not None
+    assert isinstance(keeper.enter("192.0.2.1", 1.0), Address)
 
 
 def test_addresses_without_connections_are_forgotten_once_their_buckets_are_full_again():
     keeper = Gatekeeper(AddressLimits())  # the slowest bucket fills in 20 s
     for host in range(200):
         address = keeper.enter(f"192.0.2.{host}", 0.0)
-        assert address is not None
+        assert isinstance(address, Address)
         keeper.leave(address, 0.0)
     keeper.enter("198.51.100.1", 19.0)
     assert keeper.statistics().addresses == 201
@@ -135,7 +135,7 @@ def test_addresses_without_connections_are_forgotten_once_their_buckets_are_full
 def test_an_address_that_came_back_is_not_forgotten():
     keeper = Gatekeeper(AddressLimits())
     address = keeper.enter("192.0.2.1", 0.0)
-    assert address is not None
+    assert isinstance(address, Address)
     keeper.leave(address, 0.0)
     keeper.enter("192.0.2.1", 1.0)
     keeper.enter("192.0.2.2", 1000.0)
@@ -145,7 +145,7 @@ def test_an_address_that_came_back_is_not_forgotten():
 def test_topics_are_counted_per_address():
     keeper = Gatekeeper(AddressLimits(topics=2))
     address = keeper.enter("192.0.2.1", 0.0)
-    assert address is not None
+    assert isinstance(address, Address)
     assert [address.take_topic() for _ in range(3)] == [True, True, False]
 
 
