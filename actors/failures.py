@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import trio
 
-__all__ = ("concerns_trio",)
+__all__ = ("concerns_trio", "interrupt_in", "without_cancelled")
 
 _NOT_OURS = (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -24,3 +24,18 @@ def concerns_trio(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(_NOT_OURS) is not None
     return isinstance(error, _NOT_OURS)
+
+
+def without_cancelled(error: BaseException) -> BaseException | None:
+    """What is left of an exception or a group when cancellations are taken out of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1]
+    return None if isinstance(error, trio.Cancelled) else error
+
+
+def interrupt_in(error: BaseException) -> BaseException | None:
+    """The `KeyboardInterrupt` or `SystemExit` in a group, if there is one."""
+    if isinstance(error, BaseExceptionGroup):
+        found = (interrupt_in(inner) for inner in error.exceptions)
+        return next((inner for inner in found if inner is not None), None)
+    return error if isinstance(error, KeyboardInterrupt | SystemExit) else None

@@ -17,30 +17,28 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import iscoroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final
 
 import trio
-from trio.lowlevel import current_task, wait_task_rescheduled
+from trio.lowlevel import current_task
 
 from actors import reports
-from actors.calls import NO_CALLS, Call, ExitWaiter, System
-from actors.context import current
-from actors.deadlines import Deadlines, check_seconds
-from actors.exceptions import NoNodeError, ProcessExit, call_error, reason_of
-from actors.exits import CALLING_SELF, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
+from actors.asked import Asked
+from actors.calls import NO_CALLS, Call, System
+from actors.context import current, running_process
+from actors.exceptions import ProcessExit, reason_of
+from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
+from actors.failures import interrupt_in, without_cancelled
 from actors.mailbox import Mailbox
 from actors.messages import Exit
 from actors.pid import Pid
-from actors.ties import Tied
+from actors.seams import Cancellable, ProcessNode, Starting
+from actors.sleep import Asleep, Sleep
 
 __all__ = (
     "STEPS_PER_TURN",
     "Process",
-    "ProcessNode",
-    "Sleep",
-    "Starting",
     "answer_without_loop",
-    "concerns_trio",
     "current_process",
 )
 
@@ -51,107 +49,7 @@ others after so many.
 """
 
 
-def current_process() -> Process:
-    """The process whose code is running.
-
-    Raises `NoNodeError` outside `run()` and `open_node()`, and `ProcessExit` in a zombie: code that
-    still runs after its process was declared dead can do nothing as that process (K1).
-    """
-    try:
-        process: Process = current.get()
-    except LookupError:
-        message = "not in a process: call this inside actors.run(main) or `async with open_node()`"
-        raise NoNodeError(message) from None
-    if process.dead:
-        raise ProcessExit(process.exit_reason)
-    return process
-
-
-class ProcessNode(Protocol):
-    """What a process needs of its node."""
-
-    deadlines: Deadlines
-    kill_grace: float
-    fenced: bool
-    """Is the code that runs a zombie's? See `fence`."""
-
-    def forget(self, process: Process) -> None:
-        """A process has ended: free its names, drop it from the table, tell the death listeners."""
-
-    def report_crash(self, process: Process, reason: Any) -> None:
-        """A process ended for a reason that is not orderly."""
-
-    def start_task(
-        self,
-        process: Process,
-        main: Callable[..., Awaitable[Any]],
-        args: Iterable[Any],
-        context: contextvars.Context | None,
-        *,
-        owed: bool = False,
-    ) -> None:
-        """Run `main(*args)` as `process` in a Trio task; see `Process.run`."""
-
-    def start_helper(self, owner: Process, function: Callable[[], Awaitable[Any]]) -> None:
-        """Run `function` in a Trio task that belongs to `owner`."""
-
-    def report_zombie(self, process: Process) -> None:
-        """A killed process does not unwind: from now on it is a zombie."""
-
-    def zombie_unwound(self, process: Process) -> None:
-        """The task of a process has ended long after the process."""
-
-    def dead_letter(self, process: Process, message: Any) -> None:
-        """A message reached a process that has begun to exit."""
-
-    def interrupt(self, error: BaseException) -> None:
-        """`KeyboardInterrupt` or `SystemExit` was raised in a process: end the node."""
-
-
-class Sleep:
-    """What the main function of a process returns that needs no task until something comes for it:
-    what to run then.
-
-    `in_place`: messages need no task, they go on being handled in place (`handle_in_place`); the
-    process is woken by itself, or by an exit signal, which cancels `main`.
-    """
-
-    __slots__ = ("args", "in_place", "main")
-
-    def __init__(
-        self,
-        main: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...] = (),
-        *,
-        in_place: bool = False,
-    ) -> None:
-        self.main = main
-        self.args = args
-        self.in_place = in_place
-
-
-_Asleep: TypeAlias = tuple[Sleep, contextvars.Context | None, Callable[[Any], None]]
-"""The sleep, the context to run in, and where messages go when it is awake."""
-
-
-class Cancellable(Protocol):
-    """A timer that ends with a process."""
-
-    def cancel(self) -> float | None:
-        """Do not fire."""
-
-
-class Starting(Protocol):
-    """A starter that waits for a process; see `start.Start`."""
-
-    def child_ends(self) -> None:
-        """The child is dying; its links have not heard of it yet."""
-
-    def child_ended(self, reason: Any) -> None:
-        """The child is completely dead."""
-
-
-class Process(Tied):
+class Process(Asked):
     """The process itself; user code holds its `Pid`."""
 
     __slots__ = (
@@ -165,13 +63,11 @@ class Process(Tied):
         "grace",
         "has_loop",
         "idle",
-        "joiners",
         "label",
         "mailbox",
         "name",
         "node",
         "parent",
-        "pending",
         "pid",
         "server",
         "silent",
@@ -215,12 +111,11 @@ class Process(Tied):
         self.cancel_scope: trio.CancelScope | None = None
         """Around the process's code, from its first step on."""
         self.task: trio.lowlevel.Task | None = None
-        self.asleep: _Asleep | None = None
+        self.asleep: Asleep | None = None
         """What it will run when it wakes up, while it has no task."""
         self.links = self.watchers = self.monitors = None
-        self.pending: set[Any] = NO_CALLS
-        """Requests to this process that have no reply yet."""
-        self.joiners: set[ExitWaiter] | None = None
+        self.pending = NO_CALLS
+        self.joiners = None
         self.timers: set[Cancellable] | None = None
         """Timers that send to this process and end with it."""
         self.grace: _KillGrace | None = None
@@ -307,10 +202,10 @@ class Process(Tied):
 
     def reason_of_escaped(self, error: BaseException) -> Any:
         """The exit reason for what left the process's code and is not an ordinary exception."""
-        rest = _without_cancelled(error)
+        rest = without_cancelled(error)
         if rest is None:
             return SHUTDOWN  # Trio is tearing the node down (K2)
-        interrupt = _interrupt_in(rest)
+        interrupt = interrupt_in(rest)
         if interrupt is not None:
             self.node.interrupt(interrupt)
         return reason_of(rest)
@@ -469,94 +364,6 @@ class Process(Tied):
         else:
             self.node.dead_letter(self, message)
 
-    # -- requests --------------------------------------------------------------------------------
-
-    def ask(self, call: Call, timeout: float | None = None) -> None:
-        """Take a request: it gets an answer, or fails when this process ends, or after `timeout`
-        seconds.
-        """
-        pending = self.pending
-        if pending is NO_CALLS:
-            pending = self.pending = set()
-        call.pending = pending
-        if timeout is not None:
-            self.node.deadlines.add(call, timeout)  # may refuse
-        pending.add(call)
-        self.deliver(call)
-
-    async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
-        """`Pid.call` of this process, run by the caller."""
-        caller = current.get(None)
-        if caller is None or caller.dead:
-            caller = current_process()
-        if caller is self and self.task in (None, current_task()):
-            raise call_error(CALLING_SELF, name, request)
-        pending = self.pending
-        if pending is NO_CALLS:
-            pending = self.pending = set()
-        call = Call(caller.pid, name, request, pending)
-        if timeout is not None:
-            self.node.deadlines.add(call, timeout)  # may refuse
-        pending.add(call)
-        self.deliver(call)
-        if not call.done:
-            call.task = current_task()  # what `call.wait()` does, without its frame
-            await wait_task_rescheduled(call.give_up)
-        elif caller.takes_a_turn():  # it was answered in this step
-            await trio.lowlevel.checkpoint()
-        return call.value if call.error is None else await call.wait()
-
-    async def asend(self, message: Any) -> None:
-        """`Pid.asend` of this process, run by the sender."""
-        waiter = None
-        if self.node.fenced:
-            pass  # the sender is a zombie
-        elif self.deliver == self.mailbox.put:
-            waiter = self.mailbox.offer(message)
-        else:  # it handles in place, or has begun to exit
-            self.deliver(message)
-        if waiter is None:
-            await trio.lowlevel.checkpoint()
-        else:
-            await waiter.wait()
-
-    async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
-        """Ask the loop of this process (OTP: `sys`); see `introspection`."""
-        caller = current_process()
-        if caller is self:
-            raise call_error(CALLING_SELF, self.pid, verb)
-        call = System(caller.pid, self.pid, verb)
-        self.ask(call, timeout)
-        return await call.wait()
-
-    async def stop(self, server: Pid, reason: Any, timeout: float | None) -> None:
-        """`Pid.stop` of this process, run by the caller (PL5)."""
-        caller = current_process()
-        if caller is self:
-            raise call_error(CALLING_SELF, server, ("stop", reason))
-        if timeout is not None:
-            check_seconds(timeout)  # so that a refusal leaves no waiter behind
-        waiter = self.join(("stop", reason))
-        if timeout is not None:
-            self.node.deadlines.add(waiter, timeout)
-        self.ask(System(caller.pid, server, ("terminate", reason)))
-        actual = await waiter.wait()
-        if actual != reason:
-            raise call_error(actual, server, ("stop", reason))
-
-    async def wait_exited(self) -> Any:
-        """The exit reason, when the process has ended."""
-        return await self.join(("wait_exited",)).wait()
-
-    def join(self, request: Any) -> ExitWaiter:
-        """A record that is resolved with the exit reason."""
-        if self.joiners is None:
-            self.joiners = set()
-        waiter = ExitWaiter(self.pid, request, self.joiners)
-        if self.dead:
-            waiter.resolve(self.exit_reason)
-        return waiter
-
 
 def answer_without_loop(request: System) -> None:
     """A process without a behaviour's loop knows only one system message: how to end."""
@@ -578,31 +385,10 @@ class _KillGrace:
         self.process.declare_dead()
 
 
-_NOT_OF_A_PROCESS = (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit)
-
-
-def concerns_trio(error: BaseException) -> bool:
-    """Is it, or does it hold, a cancellation or an interrupt? Otherwise user code raised it."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(_NOT_OF_A_PROCESS) is not None
-    return isinstance(error, _NOT_OF_A_PROCESS)
-
-
-def _without_cancelled(error: BaseException) -> BaseException | None:
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1]
-    return None if isinstance(error, trio.Cancelled) else error
-
-
-def _interrupt_in(error: BaseException) -> BaseException | None:
-    """The `KeyboardInterrupt` or `SystemExit` in a group, if there is one."""
-    if isinstance(error, BaseExceptionGroup):
-        found = (_interrupt_in(inner) for inner in error.exceptions)
-        return next((inner for inner in found if inner is not None), None)
-    return error if isinstance(error, KeyboardInterrupt | SystemExit) else None
-
-
 def _drop_late(message: Any) -> None:
     """What reaches a process after its end, from whoever still holds it instead of its pid."""
     if isinstance(message, Call):
         message.fail_with(NOPROC)
+
+
+current_process: Final[Callable[[], Process]] = running_process

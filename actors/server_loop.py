@@ -15,12 +15,14 @@ from actors import reports
 from actors.calls import Call, System
 from actors.exceptions import ProcessExit, reason_of
 from actors.exits import BadReturn, is_orderly
+from actors.failures import concerns_trio
 from actors.messages import Exit
 from actors.pid import Cast
-from actors.process import Process, Sleep, concerns_trio
+from actors.process import Process
 from actors.results import ACTIONS, NO_REPLY, Continue, Hibernate, Ignore, NoReply, Reply, Stop
 from actors.server_init import finish_init
 from actors.server_timers import Fired, Nap, ServerTimers
+from actors.sleep import Sleep
 from actors.system import answer_system, describe
 from actors.turns import GLANCE, Turn
 

@@ -15,9 +15,10 @@ from actors.exits import NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
 from actors.node import Node, current_node
 from actors.pid import MonitorRef, Pid
-from actors.process import Process, Sleep, current_process
+from actors.process import Process, current_process
 from actors.server_init import begin_init
 from actors.server_loop import serve
+from actors.sleep import Sleep
 from actors.start import Start
 
 __all__ = ("StartOptions", "begin_start", "start_monitored_server", "start_server")

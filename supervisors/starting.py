@@ -17,9 +17,10 @@ import attrs
 
 from actors.exceptions import StartError, StartIgnoredError, reason_of
 from actors.exits import BadReturn
+from actors.failures import concerns_trio
 from actors.gen_server import GenServer
 from actors.pid import Pid
-from actors.process import Process, concerns_trio
+from actors.process import Process
 from actors.start import Start as Starting
 from supervisors.child_spec import Start
 

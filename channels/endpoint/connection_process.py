@@ -17,7 +17,8 @@ import trio
 
 from actors import NORMAL, Pid, StartIgnoredError
 from actors.node import current_node
-from actors.process import Sleep, current_process
+from actors.process import current_process
+from actors.sleep import Sleep
 from channels.endpoint.config import EndpointConfig
 from channels.endpoint.http import (
     HttpConnection,

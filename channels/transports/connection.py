@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from actors import NORMAL
-from actors.process import Sleep
+from actors.sleep import Sleep
 from channels.multiplexer import TopicInfo
 from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
