@@ -50,6 +50,7 @@ from channels.exceptions import (
     NotAcknowledgedError,
     NotJoinedError,
 )
+from channels.excerpts import excerpt
 from channels.log_filter import LogLevel, is_enabled
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
 from channels.socket_ref import SocketRef, reply
@@ -118,7 +119,10 @@ class Channel(GenServer):
                 return Reply.error(handler.describe(payload, error))
             return await called
         _log.warning(
-            "unmatched event", topic=self.topic, event_name=event[:80], channel=_name(self)
+            "unmatched event",
+            topic=excerpt(self.topic),
+            event_name=event[:80],
+            channel=_name(self),
         )
         return Reply.error(UNMATCHED_EVENT)
 
@@ -129,7 +133,7 @@ class Channel(GenServer):
     async def handle_info(self, message: Any) -> Any:
         """Take whatever else was sent to the process; by default it is logged, filtered."""
         shown = shorten(self._shown(message))[:_MAX_SHOWN]
-        told = {"topic": self.topic, "channel": _name(self), "process": repr(self.pid)}
+        told = {"topic": excerpt(self.topic), "channel": _name(self), "process": repr(self.pid)}
         emit(_log, "warning", "unexpected message", **told, message=shown)
 
     # -- verbs -----------------------------------------------------------------------------------
@@ -330,7 +334,7 @@ class Channel(GenServer):
         if result is None or kind is NoReply:
             return result
         raise BadReturnError(
-            f"{_name(self)}.handle_in returned {result!r} for {message.event!r}; "
+            f"{_name(self)}.handle_in returned {result!r} for {message.event[:80]!r}; "
             "expected Reply.ok(...), Reply.error(...), None, NoReply or Stop"
         )
 
@@ -358,7 +362,7 @@ class Channel(GenServer):
         if self.log_join and not self.topic.startswith("phoenix"):
             getattr(_log, self.log_join)(
                 what,
-                topic=self.topic,
+                topic=excerpt(self.topic),
                 channel=_name(self),
                 connection=repr(request.transport.pid),
                 params=self._log_filter(request.payload),
@@ -368,7 +372,7 @@ class Channel(GenServer):
         getattr(_log, self._logs_pushes)(
             "handled",
             event_name=message.event[:80],
-            topic=self.topic,
+            topic=excerpt(self.topic),
             channel=_name(self),
             connection=repr(self._transport.pid),
             params=self._log_filter(message.payload),

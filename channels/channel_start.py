@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import attrs
 
 from actors import Pid
+from channels.excerpts import excerpt
 from channels.log_filter import DEFAULT_FILTER, ParameterFilter
 from channels.messages import Ref
 from channels.pubsub import PubSub
@@ -60,8 +61,8 @@ class JoinRequest:
 
     transport: Transport
     key: int
-    topic: str
-    join_ref: Ref
+    topic: str = attrs.field(repr=lambda topic: repr(excerpt(topic)))
+    join_ref: Ref = attrs.field(repr=False)
     payload: Any = attrs.field(repr=False)  # it may carry a password, and supervisors log it
     assigns: dict[str, Any] = attrs.field(repr=False)
     log_filter: ParameterFilter = DEFAULT_FILTER

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from actors.exceptions import ActorsError
 from channels.close_reason import close_reason
+from channels.excerpts import excerpt
 
 __all__ = (
     "ChannelsError",
@@ -125,8 +126,8 @@ class NotJoinedError(ChannelsError, RuntimeError):
 
     def __init__(self, verb: str, topic: str) -> None:
         super().__init__(
-            f"{verb} on {topic!r} before it is joined, which it is when `join` has returned; "
-            "send a message to the own process in `join` and do it in handle_info"
+            f"{verb} on {excerpt(topic)!r} before it is joined, which it is when `join` has "
+            "returned; send a message to the own process in `join` and do it in handle_info"
         )
         self.topic = topic
 
@@ -192,6 +193,7 @@ class NotAcknowledgedError(ChannelsError, TimeoutError):
     """The client of a channel did not acknowledge a push in time, or has gone."""
 
     def __init__(self, topic: str, event: str, problem: str) -> None:
-        super().__init__(f"{event!r} on {topic!r} was not acknowledged: {problem}")
+        where = _cut(f"{event!r} on {topic!r}", _SHOWN)
+        super().__init__(f"{where} was not acknowledged: {problem}")
         self.topic = topic
         self.event = event

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from channels.excerpts import excerpt
 from channels.redaction import redact
 
 __all__ = (
@@ -82,7 +83,7 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
     payload: Any
 
     def __repr__(self) -> str:
-        refs = f"join_ref={self.join_ref!r}, ref={self.ref!r}"
+        refs = f"join_ref={excerpt(self.join_ref)!r}, ref={excerpt(self.ref)!r}"
         return f"Message({refs}, {_shown(self)})"
 
 
@@ -107,7 +108,8 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 
 def _shown(message: Message | Broadcast) -> str:
     payload = redact(message.payload)
-    return f"topic={message.topic!r}, event={message.event!r}, payload={payload!r}"
+    topic, event = excerpt(message.topic), excerpt(message.event)
+    return f"topic={topic!r}, event={event!r}, payload={payload!r}"
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

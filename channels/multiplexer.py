@@ -81,6 +81,7 @@ from channels.effects import (
     StopChannel,
     StopReason,
 )
+from channels.excerpts import excerpts
 from channels.messages import (
     AUTH_TOKEN,
     CLOSE,
@@ -430,5 +431,5 @@ class Multiplexer(Generic[H, C]):
         return SendReply(None, message.ref, message.topic, "error", {"reason": "unmatched topic"})
 
     def __repr__(self) -> str:
-        states = " ".join(f"{entry.topic}={entry.state.value}" for entry in self._topics.values())
-        return f"<Multiplexer {states or 'no topics'}>"
+        states = excerpts(f"{entry.topic}={entry.state.value}" for entry in self._topics.values())
+        return f"<Multiplexer {' '.join(states) or 'no topics'}>"

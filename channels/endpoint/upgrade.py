@@ -23,6 +23,7 @@ from channels.endpoint.config import MountPoint, PublicUrl
 from channels.endpoint.http import Headers, Request, Response, text
 from channels.endpoint.origin import Origin
 from channels.exceptions import REFUSED, ConnectRefused
+from channels.excerpts import excerpt, excerpts
 from channels.serializers import Serializer, negotiate
 from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade
@@ -129,7 +130,9 @@ async def identify(
         _log.warning("malformed auth token", problem=str(error), peer=str(peer))
         return refuse(_NOT_LET_IN, "malformed auth token")
     if others and agreeable and subprotocol is None:
-        _log.warning("no common subprotocol", offered=others[:8], spoken=agreeable, peer=str(peer))
+        _log.warning(
+            "no common subprotocol", offered=excerpts(others[:8]), spoken=agreeable, peer=str(peer)
+        )
         return refuse("None of these subprotocols is spoken here.", "no common subprotocol")
     info = ConnectInfo(
         peer,
@@ -185,7 +188,13 @@ async def _connect(
         _log.error("id() must return a str or None", socket=name, got=repr(socket_id)[:80])
         return None
     _log_connect(
-        "connected", socket, info, params, started, serializer=serializer.name, socket_id=socket_id
+        "connected",
+        socket,
+        info,
+        params,
+        started,
+        serializer=serializer.name,
+        socket_id=excerpt(socket_id),
     )
     return Accepted(point, socket, socket_id, serializer, info, subprotocol)
 

@@ -40,6 +40,7 @@ from channels.effects import (
     StopReason,
 )
 from channels.exceptions import ChannelsError, MalformedFrameError
+from channels.excerpts import excerpt
 from channels.log_filter import LogLevel
 from channels.messages import Broadcast, Message, Opcode
 from channels.multiplexer import Multiplexer
@@ -64,7 +65,6 @@ _NOTICE_LEVELS: Final[Mapping[NoticeKind, LogLevel]] = {  # as Phoenix's
     "too many channels joined": "error",
     "duplicate join": "debug",
 }
-_MAX_TOPIC: Final = 200  # characters of a topic in a log line
 
 CHANNEL_STOP_TIMEOUT = 5.0
 """Seconds that a channel has to stop before it is killed (protocol reference 1.10)."""
@@ -217,7 +217,7 @@ class TransportProcess:
             case Notice(what, topic):
                 socket = type(self._socket).__name__
                 log = getattr(_log, _NOTICE_LEVELS[what])
-                log(what, **self._who(), socket=socket, topic=topic[:_MAX_TOPIC])
+                log(what, **self._who(), socket=socket, topic=excerpt(topic))
 
     def _write(self, reply: SendReply) -> bytes:
         join_ref, ref, topic = reply.join_ref, reply.ref, reply.topic
@@ -241,7 +241,8 @@ class TransportProcess:
 
         def answered(outcome: Any) -> None:
             if not isinstance(outcome, Pid):
-                _log.error("channel did not start", topic=join.topic, reason=repr(outcome))
+                topic, reason = excerpt(join.topic), repr(outcome)[:200]
+                _log.error("channel did not start", **self._who(), topic=topic, reason=reason)
                 if join.key in self._starting:  # otherwise there was a process, which holds it
                     self._starting -= {join.key}
                     self._address.topics -= 1
@@ -361,7 +362,8 @@ class TransportProcess:
         )
 
     def _who(self) -> dict[str, Any]:
-        return {"connection": repr(self.pid), "peer": self._peer, "socket_id": self._socket_id}
+        socket_id = excerpt(self._socket_id)
+        return {"connection": repr(self.pid), "peer": self._peer, "socket_id": socket_id}
 
 
 def _mailbox_length(channel: Pid) -> int:

@@ -20,6 +20,7 @@ import trio
 
 from actors import NORMAL
 from actors.sleep import Sleep
+from channels.excerpts import excerpt, excerpts
 from channels.multiplexer import TopicInfo
 from channels.transports.base import Drain, TransportProcess, drop
 from channels.transports.frames import CloseCode
@@ -93,7 +94,8 @@ class Connection(TransportProcess):
         self._written = -1  # bytes, by the last check in which something waited to be written
 
     def __repr__(self) -> str:
-        return f"<Connection {self._peer} id={self._socket_id!r} {self._multiplexer!r}>"
+        name = excerpt(self._socket_id)
+        return f"<Connection {self._peer} id={name!r} {self._multiplexer!r}>"
 
     def statistics(self) -> ConnectionStatistics:
         """Numbers for tests, logs and the dashboard."""
@@ -322,7 +324,7 @@ class Connection(TransportProcess):
             by="server" if self._end else "client",
             clean=end.clean,
             seconds=round(trio.current_time() - self._since, 3),
-            topics=[info.topic for info in numbers.topics],
+            topics=excerpts(info.topic for info in numbers.topics),
             frames_in=numbers.frames_in,
             bytes_in=numbers.bytes_in,
             frames_out=numbers.frames_out,

@@ -20,6 +20,7 @@ import structlog
 import trio
 
 from actors import Shutdown
+from channels.excerpts import excerpt, excerpts
 from channels.messages import Opcode
 from channels.transports.backlog import Backlog, Verdict
 from channels.transports.base import TransportProcess
@@ -66,7 +67,8 @@ class LongPollSession(TransportProcess):
         self._timer: Any = None
 
     def __repr__(self) -> str:
-        return f"<LongPollSession {self._peer} id={self._socket_id!r} {self._multiplexer!r}>"
+        name = excerpt(self._socket_id)
+        return f"<LongPollSession {self._peer} id={name!r} {self._multiplexer!r}>"
 
     async def run(self) -> None:
         """Live until something ends it. Runs in the session's process."""
@@ -166,7 +168,7 @@ class LongPollSession(TransportProcess):
             **self._who(),
             reason=reason,
             seconds=round(trio.current_time() - self._since, 3),
-            topics=[info.topic for info in self._multiplexer.topics()],
+            topics=excerpts(info.topic for info in self._multiplexer.topics()),
         )
         self._end()
         self._process.begin_exit(self.exit_reason if self._drained else Shutdown(reason))
