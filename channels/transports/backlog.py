@@ -137,22 +137,31 @@ class Backlog:
         return [frame for frame in frames if frame]
 
     def drop_oldest(self) -> int:
-        """Gives up the oldest frame that may be; returns its size in bytes, 0 if there is none."""
-        frames = self._frames
-        for index, entry in enumerate(frames):
-            if isinstance(entry, _Special):
-                if entry.control or not entry.frame:
-                    continue
-                size = len(entry.frame)
-                self._punch(entry)
-                self._forget_key(entry)
-            else:
+        """Gives up the oldest frame that may be; returns its size in bytes, 0 if there is none.
+
+        Holes on the way are swept out: walked over again at each push, they would cost every
+        broadcaster.
+        """
+        frames, size = self._frames, 0
+        kept: list[_Special] = []  # control frames, of which there are few
+        while frames and not size:
+            entry = frames.popleft()
+            if not isinstance(entry, _Special):
                 size = len(entry)
-                del frames[index]
-                self.size -= size
-                self.dropped += 1
-            return size
-        return 0
+            elif not entry.frame:
+                self._specials -= 1
+                self._holes -= 1
+            elif entry.control:
+                kept.append(entry)
+            else:
+                size = len(entry.frame)
+                self._specials -= 1
+                self._forget_key(entry)
+        frames.extendleft(reversed(kept))
+        if size:
+            self.size -= size
+            self.dropped += 1
+        return size
 
     def drop_all(self) -> None:
         """Gives up all that may be: what remains is a half-sent frame and control frames."""

@@ -1,3 +1,7 @@
+from collections import deque
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,3 +192,79 @@ def test_it_behaves_like_a_list_of_frames(steps):
         assert backlog.size == len(model.content())
         assert len(backlog) == len(model.frames) + bool(model.rest)
     assert everything(backlog) == model.content()
+
+
+# -- the cost of dropping, and its result ----------------------------------------------------------
+
+
+class Counted(deque[Any]):
+    """Counts the entries that are looked at."""
+
+    looked_at = 0
+
+    def popleft(self):
+        self.looked_at += 1
+        return super().popleft()
+
+    def __iter__(self):
+        for entry in super().__iter__():
+            self.looked_at += 1
+            yield entry
+
+
+@pytest.mark.parametrize("pongs", [0, 3])
+def test_superseded_frames_in_front_are_walked_over_once_and_not_at_each_push(pongs):
+    backlog, policy, limit = Backlog(), CoalesceByKey(otherwise=DropOldest()), 10_000
+    frames = backlog._frames = Counted()
+
+    def push(frame, key=None):
+        excess = backlog.size + len(frame) - limit
+        if excess > 0:
+            assert policy.make_room(backlog, excess) is Verdict.QUEUE
+        backlog.append(frame, key)
+
+    for n in range(pongs):
+        backlog.append(b"pong", ("pong", n), control=True)
+    for _ in range(2):  # the second round leaves holes, fewer than are swept out at once
+        for n in range(480):
+            push(b"x" * 10, n)
+    while backlog.size + 10 <= limit:
+        push(b"x" * 10)
+    frames.looked_at = 0
+    for _ in range(1_000):
+        push(b"x" * 10)
+    assert frames.looked_at < 3_000 + 1_000 * pongs
+    assert backlog.size <= limit
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.sampled_from([None, "a", "b", "c"]), st.integers(1, 9)),
+        st.tuples(st.just("control"), st.sampled_from([None, "pong"]), st.integers(1, 9)),
+        st.tuples(st.just("drop"), st.none(), st.none()),
+    ),
+    max_size=60,
+)
+
+
+@given(OPERATIONS)
+def test_whatever_is_pushed_and_dropped_the_rest_stays_in_order(operations):
+    backlog, pushed = Backlog(), 0
+    model: list[tuple[bytes, str | None, bool]] = []  # frame, key, is it a control frame
+    for number, (operation, key, size) in enumerate(operations):
+        if operation == "drop":
+            droppable = [entry for entry in model if not entry[2]]
+            assert backlog.drop_oldest() == (len(droppable[0][0]) if droppable else 0)
+            if droppable:
+                model.remove(droppable[0])
+            continue
+        control = operation == "control"
+        frame = bytes((number,)) * size
+        pushed += 1
+        if key is not None:
+            model = [entry for entry in model if entry[1] != key]
+        model.append((frame, key, control))
+        backlog.append(frame, key, control=control)
+    assert (len(backlog), backlog.size) == (len(model), sum(len(entry[0]) for entry in model))
+    assert backlog.dropped == pushed - len(model)
+    assert everything(backlog) == b"".join(entry[0] for entry in model)
