@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,7 +13,8 @@ import trio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, TextMessage
 
-from channels import Endpoint
+from actors import Node
+from channels import Channel, Endpoint, Limits, Reply, UserSocket
 from tests.channels.phoenix import DEADLINE
 
 ATTACKER = "127.0.0.2"  # the healthy clients of these tests come from 127.0.0.1
@@ -105,3 +107,54 @@ async def attacking(endpoint: Endpoint) -> AsyncIterator[Attacker]:
 async def attacker_stream(endpoint: Endpoint) -> trio.SocketStream:
     host, port = endpoint.addresses[0]
     return await trio.open_tcp_stream(host, port, local_address=ATTACKER)
+
+
+# -- whom they attack ------------------------------------------------------------------------------
+
+
+UNLIMITED = Limits().without_rates()
+PING = masked(b"", first=0x89)
+
+
+class Room(Channel):
+    log_join = None
+    handled = itertools.count()
+
+    async def join(self, topic: str, payload: Any) -> Any:
+        if topic == "room:slow":
+            await trio.sleep_forever()
+
+    async def handle_in(self, event: str, payload: Any) -> Any:
+        next(self.handled)
+        return Reply.ok()
+
+
+class Socket(UserSocket):
+    channels = {"room:*": Room}
+
+
+def endpoint_with(limits: Limits, socket: type[UserSocket] = Socket) -> Endpoint:
+    return Endpoint({"/socket": socket}, port=0, limits=limits)
+
+
+async def joined(attacker: Attacker, topic: str = "room:1") -> None:
+    await attacker.send(message("1", "1", topic, "phx_join", {}))
+    await attacker.read_until(1)
+
+
+async def until_exceeded(endpoint: Endpoint, limit: str, count: int) -> None:
+    with trio.fail_after(DEADLINE):
+        while endpoint.statistics().exceeded.get(limit, 0) < count:
+            await trio.lowlevel.checkpoint()
+    assert endpoint.statistics().exceeded[limit] >= count
+
+
+async def until_connections(endpoint: Endpoint, count: int) -> None:
+    with trio.fail_after(DEADLINE):
+        while endpoint.statistics().connections != count:
+            await trio.lowlevel.checkpoint()
+
+
+async def until_no_rooms(node: Node) -> None:
+    while any(pid.label == "Room" for pid in node.processes):
+        await trio.lowlevel.checkpoint()
