@@ -62,7 +62,7 @@ Admitted: TypeAlias = tuple[Request, Accepted | Refused]
 Run: TypeAlias = Callable[[], Awaitable[Sleep | None]]
 
 
-async def start_connection(
+def start_connection(
     config: EndpointConfig, services: Services, stream: trio.SocketStream, address: Address
 ) -> Pid:
     """The start function of a connection's process; runs in the connection supervisor.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from inspect import isawaitable
 from typing import Any
 
 import pytest
@@ -160,7 +161,8 @@ def killed_at_birth(monkeypatch, module: Any, name: str) -> None:
     start = getattr(module, name)
 
     async def start_and_kill(*args: Any) -> Pid:
-        pid: Pid = await start(*args)
+        started = start(*args)
+        pid: Pid = await started if isawaitable(started) else started
         pid.exit(KILL)
         return pid
 
