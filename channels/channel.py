@@ -53,6 +53,7 @@ from channels.exceptions import (
 from channels.excerpts import excerpt
 from channels.log_filter import LogLevel, is_enabled
 from channels.messages import ACK, LEAVE, Binary, Broadcast, Message, Ref, Reply
+from channels.notices import with_notice
 from channels.socket_ref import SocketRef, reply
 from channels.transports.frames import frame
 from channels.typed_events import EventHandler, check_events, events_of
@@ -118,12 +119,7 @@ class Channel(GenServer):
             except msgspec.ValidationError as error:
                 return Reply.error(handler.describe(payload, error))
             return await called
-        _log.warning(
-            "unmatched event",
-            topic=excerpt(self.topic),
-            event_name=event[:80],
-            channel=_name(self),
-        )
+        self._log_unmatched(event)
         return Reply.error(UNMATCHED_EVENT)
 
     async def handle_out(self, event: str, payload: Any) -> Any:
@@ -238,6 +234,7 @@ class Channel(GenServer):
     _logs_pushes: LogLevel | Literal[""] = ""
     _pubsub: Pid | None = None  # with which its subscription ends
     _last_ack = 0
+    _unmatched = 0  # events
 
     @classmethod
     def child_spec(cls, *args: Any, **options: Any) -> dict[str, Any]:
@@ -307,9 +304,7 @@ class Channel(GenServer):
             self._logs_pushes = level
         transport.joined(self._key, {} if response is None else response)
         self._log_join("joined", request)
-        return NoReply(
-            then=Hibernate()
-        )  # most members of a room listen, and need no process for it
+        return NoReply(then=Hibernate())  # most members of a room only listen
 
     async def _on_message(self, message: Message) -> Any:
         if message.event == LEAVE:
@@ -378,6 +373,13 @@ class Channel(GenServer):
             params=self._log_filter(message.payload),
             microseconds=round(seconds * 1e6),
         )
+
+    def _log_unmatched(self, event: str) -> None:
+        self._unmatched += 1
+        more = with_notice(self._unmatched)
+        if more is not None:
+            told = {"topic": excerpt(self.topic), "event_name": event[:80], "channel": _name(self)}
+            _log.warning("unmatched event", **told, **more)
 
     def _shown(self, message: Any) -> Any:
         """What a log shows of a message: what holds parameters goes through the socket's filter."""

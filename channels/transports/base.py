@@ -44,6 +44,7 @@ from channels.excerpts import excerpt
 from channels.log_filter import LogLevel
 from channels.messages import Broadcast, Message, Opcode
 from channels.multiplexer import Multiplexer
+from channels.notices import with_notice
 from channels.pubsub import PubSub
 from channels.serializers import Serializer
 from channels.socket import Route, UserSocket
@@ -93,6 +94,7 @@ class TransportProcess:
         "_limits",
         "_meter",
         "_multiplexer",
+        "_notices",
         "_peer",
         "_process",
         "_refreshing",
@@ -142,6 +144,7 @@ class TransportProcess:
         self._address = address
         self._meter = Meter(limits, trio.current_time())
         self._drained = False
+        self._notices = 0
         self._refreshing = False
         self._behind: Behind[Pid] | None = None  # made when a channel is, for the first time
         self._keys: dict[Pid, int] = {}  # channel -> the multiplexer's key of its join
@@ -215,9 +218,16 @@ class TransportProcess:
             case Refresh(message):
                 self._refresh(message)
             case Notice(what, topic):
-                socket = type(self._socket).__name__
-                log = getattr(_log, _NOTICE_LEVELS[what])
-                log(what, **self._who(), socket=socket, topic=excerpt(topic))
+                self._log_notice(what, topic)
+
+    def _log_notice(self, what: NoticeKind, topic: str) -> None:
+        level, more = _NOTICE_LEVELS[what], with_notice(1)
+        if level != "debug":
+            self._notices += 1
+            more = with_notice(self._notices)
+        if more is not None:
+            socket = type(self._socket).__name__
+            getattr(_log, level)(what, **self._who(), socket=socket, topic=excerpt(topic), **more)
 
     def _write(self, reply: SendReply) -> bytes:
         join_ref, ref, topic = reply.join_ref, reply.ref, reply.topic
