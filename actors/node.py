@@ -31,6 +31,7 @@ from actors.pid import Pid
 from actors.process import Process, current_process
 from actors.snapshot import snapshot
 from actors.telemetry import Handlers
+from actors.waker import Waker
 
 __all__ = ("Node", "NodeStatistics", "current_node", "open_node", "run")
 
@@ -71,6 +72,7 @@ class Node:
         self._process_class = process_class
         self.kill_grace = kill_grace
         self.deadlines = Deadlines()
+        self.waker = Waker(lambda wake: self._start_soon(None, wake, name=f"{name}: waker"))
         self.processes: dict[Pid, Process] = {}  # in the order in which they started
         self.names: dict[str, Pid] = {}
         self._nursery = nursery

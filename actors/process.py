@@ -231,8 +231,10 @@ class Process(Asked):
             self.node.start_task(self, sleep.main, sleep.args, context, owed=sleep.in_place)
 
     def _wake_up_for(self, message: Any) -> None:
-        self.wake_up()
+        if self.asleep is not None:
+            self.deliver = self.asleep[2]
         self.deliver(message)
+        self.node.waker.wake(self)
 
     def own_timer(self, timer: Cancellable) -> None:
         """Cancel `timer` when this process ends."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from actors.deadlines import Deadlines
+from actors.waker import Waker
 
 __all__ = ("Cancellable", "ProcessNode", "Starting")
 
@@ -16,6 +17,7 @@ class ProcessNode(Protocol):
 
     deadlines: Deadlines
     kill_grace: float
+    waker: Waker
     fenced: bool
     """Is the code that runs a zombie's? See `fence`."""
 
