@@ -234,7 +234,11 @@ class Process(Asked):
         if self.asleep is not None:
             self.deliver = self.asleep[2]
         self.deliver(message)
-        self.node.waker.wake(self)
+        self.node.waker.call(self._wake_up_if_told)
+
+    def _wake_up_if_told(self) -> None:
+        if self.mailbox.queue:  # otherwise something else has woken it meanwhile
+            self.wake_up()
 
     def own_timer(self, timer: Cancellable) -> None:
         """Cancel `timer` when this process ends."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from trio.lowlevel import checkpoint
-
-if TYPE_CHECKING:
-    from actors.process import Process
 
 __all__ = ("AT_ONCE", "Waker")
 
@@ -24,36 +21,33 @@ AT_ONCE: Final = 16
 class Waker:
     """Who waits for a task. One for each node."""
 
-    __slots__ = ("_start", "_waiting", "_woken")
+    __slots__ = ("_called", "_start", "_waiting")
 
     def __init__(self, start: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
         """`start(function)` runs `function` in a task of the node."""
         self._start = start
-        self._woken = 0  # since the others last had a turn, at most
-        self._waiting: deque[Process] = deque()
+        self._called = 0  # since the others last had a turn, at most
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def __repr__(self) -> str:
         return f"<Waker waiting={len(self._waiting)}>"
 
-    def wake(self, process: Process) -> None:
-        """Give a process its task: now, or when those before it have had a turn.
-
-        What wakes it meanwhile, an exit signal say, does not wait for that.
+    def call(self, wake: Callable[[], None]) -> None:
+        """Call `wake()`, which gives a process its task: now, or when those before it have had a
+        turn; by then the process may have been woken otherwise. It must not raise.
         """
-        if self._woken >= AT_ONCE:
-            self._waiting.append(process)
+        if self._called >= AT_ONCE:
+            self._waiting.append(wake)
             return
-        self._woken += 1
-        process.wake_up()
-        if self._woken == AT_ONCE:
+        self._called += 1
+        wake()
+        if self._called == AT_ONCE:
             self._start(self._go_on)
 
     async def _go_on(self) -> None:
         waiting = self._waiting
         while waiting:
             for _ in range(min(AT_ONCE, len(waiting))):
-                process = waiting.popleft()
-                if process.mailbox.queue:  # otherwise it was awake meanwhile
-                    process.wake_up()
+                waiting.popleft()()
             await checkpoint()
-        self._woken = 0
+        self._called = 0

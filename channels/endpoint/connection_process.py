@@ -20,6 +20,7 @@ from actors.node import current_node
 from actors.process import current_process
 from actors.sleep import Sleep
 from channels.endpoint.config import EndpointConfig
+from channels.endpoint.first_head import FirstHead
 from channels.endpoint.http import (
     HttpConnection,
     HttpError,
@@ -70,16 +71,25 @@ def start_connection(
     The client has entered at `address`, where the process takes over what `stream` holds. Raises
     `StartIgnoredError` where the listener has given it up.
     """
-    process = current_node().spawn(
-        _serve,
-        ([config, services, stream, address],),
-        label="Connection",
-        parent=current_process(),
-        link=True,
-    )
-    if not services.gatekeeper.move(stream, process.pid):
+    node = current_node()
+    process = node.prepare("Connection", parent=current_process(), link=True)
+    moved = services.gatekeeper.move(stream, process.pid)
+    first = None
+    if moved and config.tls is None and services.poller.available:
+        first = FirstHead(
+            process,
+            stream,
+            services.poller,
+            max_head=config.limits.max_head_size or NO_LIMIT,
+            timeout=config.limits.head_timeout or math.inf,
+        )
+    sleep = Sleep(_serve, ([config, services, stream, address, first],), in_place=first is not None)
+    process.sleep(sleep, None)
+    if not moved:
         process.begin_exit(NORMAL)  # before its first step: it takes none
         raise StartIgnoredError
+    if first is None:
+        process.wake_up()
     services.unserved[process.pid] = stream
     return process.pid
 
@@ -88,21 +98,30 @@ async def _serve(parts: list[Any]) -> Sleep | None:
     """The frame of this coroutine lives as long as a WebSocket does, and its arguments too; so what
     only the beginning needs comes in a list, and leaves it.
     """
-    del parts[1].unserved[current_process().pid]  # from here on it closes its stream itself
+    parts[1].unserved.pop(current_process().pid, None)  # from here on it closes its stream itself
     run = await _answer_http(*parts)
     parts.clear()
     return None if run is None else await run()
 
 
 async def _answer_http(
-    config: EndpointConfig, services: Services, socket: trio.SocketStream, address: Address
+    config: EndpointConfig,
+    services: Services,
+    socket: trio.SocketStream,
+    address: Address,
+    first: FirstHead | None,
 ) -> Run | None:
     """Everything up to the upgrade; what is left to do after it."""
+    received, patience = (b"", None) if first is None else first.leave()
+    if first is not None and not received:  # it has left, or said nothing in time
+        socket.socket.close()
+        return None
     try:
         stream = await _encrypt(config, services, socket)
         if stream is None:
             return None
-        admitted = await _HttpPhase(config, services, stream, address).serve()
+        phase = _HttpPhase(config, services, stream, address, received=received, patience=patience)
+        admitted = await phase.serve()
     except BaseException:  # cancelled, or our own fault: either way the client must not wait
         await trio.aclose_forcefully(socket)
         raise
@@ -147,12 +166,25 @@ class _HttpPhase:
     """A connection as long as it speaks HTTP. Told to drain, it finishes its answer and closes."""
 
     def __init__(
-        self, config: EndpointConfig, services: Services, stream: Stream, address: Address
+        self,
+        config: EndpointConfig,
+        services: Services,
+        stream: Stream,
+        address: Address,
+        *,
+        received: bytes,
+        patience: float | None,
     ) -> None:
+        """`received` has been read of `stream` before; `patience` is the seconds that are left for
+        the first head, if it has been waited for.
+        """
         self._config = config
         self._services = services
         self._address = address
-        self._http = HttpConnection(stream, max_head=config.limits.max_head_size or NO_LIMIT)
+        self._http = HttpConnection(
+            stream, received, max_head=config.limits.max_head_size or NO_LIMIT
+        )
+        self._patience = patience
         self._secure = isinstance(stream, trio.SSLStream)
         self._peer = _peer_of(stream)
         self._draining = services.draining  # it may have begun while hands were shaken
@@ -199,8 +231,12 @@ class _HttpPhase:
         return self._draining or self._services.draining
 
     async def _next_request(self) -> Request | None:
+        timeout = self._patience
+        if timeout is None:
+            timeout = self._config.limits.head_timeout or math.inf
+        self._patience = None
         with trio.CancelScope() as self._waiting:
-            return await self._http.read_head(timeout=self._config.limits.head_timeout or math.inf)
+            return await self._http.read_head(timeout=timeout)
         return None
 
     async def _answer(self, request: Request) -> Response | Accepted | Refused:

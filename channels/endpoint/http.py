@@ -125,11 +125,17 @@ class HttpConnection:
 
     __slots__ = ("_announced", "_h11", "_head_only", "_max_head", "_stream", "_take")
 
-    def __init__(self, stream: trio.abc.Stream, *, max_head: int = _MAX_HEAD) -> None:
-        """`max_head` bounds the bytes of the request line and headers."""
+    def __init__(
+        self, stream: trio.abc.Stream, received: bytes = b"", *, max_head: int = _MAX_HEAD
+    ) -> None:
+        """`received` has been read of `stream` before; `max_head` bounds the bytes of the request
+        line and headers.
+        """
         self._stream = stream
         self._max_head = max_head
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head)
+        if received:  # nothing would be the end
+            self._h11.receive_data(received)
         self._head_only = False
         self._announced = 0  # bytes of the body, by the head that was read last
         self._take: Callable[[int], object] | None = None  # asked for each read of a body

@@ -113,7 +113,7 @@ async def test_pushes_are_logged_only_where_the_channel_wants_it(node):
 
 async def test_a_client_gets_twenty_lines_about_its_mistakes_into_the_log(node):
     """C22: of each connection, and of each channel."""
-    wrong = [("nowhere", "phx_join", {})] * 30
+    wrong: list[tuple[str, str, Any]] = [("nowhere", "phx_join", {})] * 30
     logs = await logged(("room:1", "phx_join", {}), *wrong)
     told = named(logs, "unmatched topic")
     assert ["note" in entry for entry in told] == [False] * 19 + [True]
@@ -129,9 +129,10 @@ async def test_a_channel_logs_twenty_events_that_it_does_not_know(node):
     class Plainly(UserSocket):
         channels = {"room:*": Plain}
 
-    wrong = [("room:1", "what", {})] * 30 + [("room:2", "what", {})]
-    joins = [("room:1", "phx_join", {}), ("room:2", "phx_join", {})]
-    told = named(await logged(*joins, *wrong, socket=Plainly), "unmatched event")
+    wrong: list[tuple[str, str, Any]] = [("room:1", "what", {})] * 30 + [("room:2", "what", {})]
+    first: tuple[str, str, Any] = ("room:1", "phx_join", {})
+    second: tuple[str, str, Any] = ("room:2", "phx_join", {})
+    told = named(await logged(first, second, *wrong, socket=Plainly), "unmatched event")
     assert ["note" in entry for entry in told] == [False] * 19 + [True, False]
     assert told[-1]["topic"] == "room:2"
 
