@@ -71,8 +71,10 @@ types: $(STAMP)  ## mypy --strict
 layers: $(STAMP)  ## Imports point downward, packages are acyclic, pure rooms stay pure
 	$(BIN)/lint-imports --no-cache
 
+# In two processes, but for what drives browsers and other programs, which compete for the cores anyway.
 test-cov: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
+	$(BIN)/python -m pytest -q -n 2 -m 'not conformance and not browser' --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -q -m 'conformance or browser' --cov --cov-append --cov-report=term $(PYTEST)
 
 # Other Pythons get environments of their own (.venv-3.12); conformance runs once, on the default one.
 test-all-pythons:  ## The suite on each Python 3.11, 3.12, 3.13 that this machine has (PYTHONS=...)
