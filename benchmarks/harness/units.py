@@ -42,6 +42,7 @@ CPU = Figure("cpu_us", "CPU each", _micros)
 P50 = Figure("p50_us", "p50", _micros)
 P95 = Figure("p95_us", "p95", _micros)
 P99 = Figure("p99_us", "p99", _micros)
+SECOND_P99 = Figure("second_p99_us", "p99 of a second", _micros)
 BYTES = Figure("bytes", "RSS each", _bytes)
 CPU_SHARE = Figure("cpu_percent", "of one core", _percent)
 
