@@ -157,8 +157,12 @@ class Deadlines:
 
     def _earliest(self) -> float:
         heads = [fifo[next(iter(fifo))] for fifo in self._fifos.values() if fifo]
-        if self._heap:
-            heads.append(self._heap[0][0])
+        heap = self._heap
+        while heap and not heap[0][2].active:  # nobody wakes up for what was cancelled
+            heapq.heappop(heap)
+            self._cancelled -= 1
+        if heap:
+            heads.append(heap[0][0])
         return min(heads, default=math.inf)
 
     def _expire_due(self, now: float) -> None:

@@ -27,7 +27,7 @@ from benchmarks.harness.servers import Server, load_client
 from benchmarks.harness.units import CPU_SHARE, P50, P95, P99, SECOND_P99
 from benchmarks.load.attacks import ATTACKS
 
-SECONDS = 6.0
+SECONDS = 5.0
 WARM_UP = 1.0  # seconds in which the attack may begin
 INTERVAL = 0.005  # seconds between two questions of the healthy client
 

@@ -17,7 +17,7 @@ from benchmarks.rosters import OUR_ENGINE, OUR_SERVER, RAW_SERVER, SERVER_PEERS
 
 HEARTBEAT = 30.0  # seconds, the phoenix client's interval
 CONNECTIONS = 10_000
-SETTLE = 17.0  # seconds after which our channels have hibernated, once and for all, and rest
+SETTLE = 1.0  # seconds after the last connection was opened
 # In the plain dialect a heartbeat is a message that is echoed. Daphne takes a minute to open.
 PEERS = [each for each in SERVER_PEERS if each.name in {"Node ws", "websockets asyncio"}]
 PROGRAMS = [OUR_ENGINE, RAW_SERVER, OUR_SERVER, *PEERS]
@@ -58,7 +58,7 @@ def _service(
             server=server.pid,
             seconds=options.seconds(3.0),
             heartbeat_every=heartbeat_every,
-            settle=options.seconds(SETTLE) if program is OUR_SERVER else 0.0,
+            settle=options.seconds(SETTLE),
         )
 
     return FreshService(program, measure)

@@ -21,7 +21,7 @@ from channels.serializers import DEFAULT_SERIALIZERS, Serializers
 from channels.socket import Route, UserSocket, router_of
 from channels.topics import TopicRouter
 from channels.transports.limits import Limits
-from channels.transports.websocket import ENGINES
+from channels.transports.websocket import ENGINES, load_engine
 
 __all__ = (
     "DEFAULT_ENGINE",
@@ -129,12 +129,14 @@ def configure(
 ) -> EndpointConfig:
     """Check the options.
 
-    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`.
+    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`,
+    and ImportError where the library of the engine is missing.
     """
     if not 0 <= port <= 65_535:
         raise ValueError(f"port={port!r}; expected 0 (any free one) to 65535")
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}; expected one of {', '.join(ENGINES)}")
+    load_engine(engine)  # now, so that no client waits for it
     files = static if static is None or isinstance(static, StaticFiles) else StaticFiles(static)
     if check_origin is None:
         check_origin = "conn" if public.host is None else True

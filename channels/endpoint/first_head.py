@@ -27,7 +27,7 @@ _LOWEST: Final = 0x21  # h11 refuses at once what begins with less: a handshake 
 class FirstHead:
     """What the poller knows of such a connection."""
 
-    __slots__ = ("_data", "_deadline", "_fd", "_max_head", "_poller", "_process", "_timer")
+    __slots__ = ("_data", "_deadline", "_fd", "_max_head", "_poller", "_process", "deadlines")
 
     def __init__(
         self,
@@ -44,9 +44,10 @@ class FirstHead:
         self._process: Process | None = process
         self._fd = stream.socket.fileno()
         self._deadline = trio.current_time() + timeout
-        self._timer = None
+        self.deadlines: dict[Any, float] | None = None
+        """See `actors.deadlines.Expirable`."""
         if timeout != math.inf:
-            self._timer = process.node.deadlines.call_later(timeout, self._wake)
+            process.node.deadlines.add(self, timeout)
         process.handle_in_place(self._on_message)
         self._poller = poller
         poller.add(self)
@@ -94,6 +95,10 @@ class FirstHead:
         if isinstance(message, Drain):
             self._wake()
 
+    def expire(self) -> None:
+        """The time is up."""
+        self._wake()
+
     def _wake(self) -> None:
         self._stop()
         if (process := self._process) is not None:
@@ -102,6 +107,6 @@ class FirstHead:
 
     def _stop(self) -> None:
         self._poller.remove(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.deadlines is not None:
+            del self.deadlines[self]
+            self.deadlines = None

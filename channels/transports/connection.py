@@ -9,6 +9,7 @@ Owner of the engine and the outbox: this process.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -37,6 +38,8 @@ _log = structlog.get_logger("channels")
 DISCONNECT = "disconnect"
 """The event that, broadcast on a socket's id, closes its connections."""
 
+CHECKS_PER_IDLE_TIMEOUT = 60
+"""Times at which silence may be noticed: with the default limits, one a second."""
 SECONDS_PER_TURN = 0.000_15
 """After this long the others get their turn, before more of one read's messages are handled."""
 
@@ -284,20 +287,26 @@ class Connection(TransportProcess):
 
     def _watch_idleness(self) -> None:
         if self._limits.idle_timeout:
-            self._idle_timer = self._process.node.deadlines.call_later(
-                self._limits.idle_timeout, self._check_idleness
-            )
+            self._check_idleness_at(trio.current_time() + self._limits.idle_timeout)
+
+    def _check_idleness_at(self, due: float) -> None:
+        """A little later than `due`, so that the checks of many connections fall together: each
+        time wakes the node once.
+        """
+        grain = self._limits.idle_timeout / CHECKS_PER_IDLE_TIMEOUT
+        due = max(due, math.ceil(due / grain) * grain)
+        self._idle_timer = self._process.node.deadlines.call_at(due, self._check_idleness)
 
     def _check_idleness(self) -> None:
         """One timer per timeout, not per frame: frames only leave the time at which they came."""
-        limit, deadlines = self._limits.idle_timeout, self._process.node.deadlines
-        if trio.current_time() - self._heard >= limit:
+        due = self._heard + self._limits.idle_timeout
+        if trio.current_time() >= due:
             self._gatekeeper.note("idle")
             self.close(CloseCode.PROTOCOL_ERROR, "idle timeout")
         elif self._is_stuck():
             self._give_up()
         else:
-            self._idle_timer = deadlines.call_at(self._heard + limit, self._check_idleness)
+            self._check_idleness_at(due)
 
     def _is_stuck(self) -> bool:
         """Whether something waits of which nothing was written since the last check."""

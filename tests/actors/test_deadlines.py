@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import structlog
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from actors import GenServer, IdleTimeout, NoReply, ProcessExit, Timeout, receive, spawn
 from actors.deadlines import Deadlines
@@ -103,6 +104,18 @@ async def test_a_cancelled_timer_does_not_call_and_says_what_was_left(deadlines,
     assert timer.cancel() is None
     await trio.sleep(5)
     assert calls == []
+
+
+async def test_nobody_wakes_up_for_timers_that_were_cancelled(deadlines, autojump_clock):
+    """But for the one that was the earliest when it was."""
+    timers = [deadlines.call_later(1 + n, lambda: None) for n in range(10)]
+    await wait_all_tasks_blocked()
+    for timer in timers:
+        timer.cancel()
+    await trio.sleep(1)
+    await wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+    assert len(deadlines) == 0
 
 
 async def test_cancelled_timers_do_not_pile_up(deadlines):

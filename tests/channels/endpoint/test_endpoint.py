@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -219,6 +220,23 @@ async def test_a_silent_client_is_closed_after_the_idle_timeout(node):
     limits = Limits(idle_timeout=0.05)
     async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as client:
         assert await client.expect_close() == (1002, "idle timeout")
+
+
+async def test_the_silence_of_many_clients_is_noticed_once_for_all(node, mock_clock):
+    """A sixtieth of the timeout late at the most: otherwise each client wakes the node for it."""
+    limits = Limits(idle_timeout=60)
+    async with running(endpoint_with(limits=limits)) as endpoint, AsyncExitStack() as stack:
+        mock_clock.jump(-trio.current_time() % 60)
+        clients = []
+        for _ in range(3):
+            mock_clock.jump(0.2)
+            clients.append(await stack.enter_async_context(connected(endpoint)))
+        mock_clock.jump(60.3)  # all have been silent for long enough
+        await trio.testing.wait_all_tasks_blocked()
+        assert endpoint.statistics().connections == 3
+        mock_clock.jump(0.2)
+        for client in clients:
+            assert await client.expect_close() == (1002, "idle timeout")
 
 
 async def test_a_stopped_endpoint_sends_its_clients_away_with_1012_and_says_so(node):
