@@ -19,7 +19,7 @@ HEARTBEAT = 30.0  # seconds, the phoenix client's interval
 CONNECTIONS = 10_000
 SETTLE = 1.0  # seconds after the last connection was opened
 # In the plain dialect a heartbeat is a message that is echoed. Daphne takes a minute to open.
-PEERS = [each for each in SERVER_PEERS if each.name in {"Node ws", "websockets asyncio"}]
+PEERS = [each for each in SERVER_PEERS if each.name == "Node ws"]
 PROGRAMS = [OUR_ENGINE, RAW_SERVER, OUR_SERVER, *PEERS]
 
 
