@@ -295,7 +295,8 @@ class Channel(GenServer):
             self._log_join("join refused", request)
             return Stop(Shutdown("refused"))
         # Subscribed and answered in one step, so no broadcast comes before the reply.
-        lane = fastlane.Fastlane(transport.push, transport.serializer, frozenset(self.intercept))
+        intercepts = frozenset(self.intercept) or fastlane.NOTHING
+        lane = fastlane.Fastlane(transport.push, transport.serializer, intercepts)
         transport.pubsub.subscribe(request.topic, lane)
         self._pubsub = transport.pubsub.pid
         self._joined = True

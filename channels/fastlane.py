@@ -12,6 +12,7 @@ A decision, not a process: it runs wherever the broadcast is dispatched. Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import structlog
 
@@ -23,9 +24,12 @@ from channels.pubsub.adapter import Subscription
 from channels.serializers import Serializer
 from channels.transports.frames import frame
 
-__all__ = ("Fastlane", "dispatch")
+__all__ = ("NOTHING", "Fastlane", "dispatch")
 
 _log = structlog.get_logger("channels")
+
+NOTHING: Final[frozenset[str]] = frozenset()
+"""What most channels intercept; one for all, because each empty set takes 216 bytes."""
 
 
 class Fastlane:
