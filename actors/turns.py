@@ -13,7 +13,7 @@ __all__ = ("GLANCE", "MESSAGES_PER_TURN", "SECONDS_PER_TURN", "Turn")
 
 MESSAGES_PER_TURN = 256
 """A server yields to the others after this many messages …"""
-SECONDS_PER_TURN = 0.000_25
+SECONDS_PER_TURN = 0.000_1
 """… or this long, so that no busy server starves the node."""
 GLANCE = 8
 """Messages between two looks at the clock, while they are quick. After a slow one it is looked at

@@ -40,7 +40,7 @@ DISCONNECT = "disconnect"
 
 CHECKS_PER_IDLE_TIMEOUT = 60
 """Times at which silence may be noticed: with the default limits, one a second."""
-SECONDS_PER_TURN = 0.000_15
+SECONDS_PER_TURN = 0.000_1
 """After this long the others get their turn, before more of one read's messages are handled."""
 
 _ENDED = ConnectionClosed(1006, "the connection's process ended")
