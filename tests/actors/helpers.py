@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
 
-from actors import Pid, ProcessExit, receive
+from actors import Pid, ProcessExit, receive, spawn_monitor
 from actors.introspection import ProcessInfo, process_info
 
 
@@ -32,6 +33,14 @@ async def exit_when_told() -> None:
 async def fail(error: BaseException) -> None:
     """Raise `error`."""
     raise error
+
+
+async def reason_of_end(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    """The reason with which a process ends that runs `function`."""
+    pid, ref = spawn_monitor(function, *args)
+    down = await receive(ref)
+    assert down.object is pid
+    return down.reason
 
 
 def info_of(pid: Pid) -> ProcessInfo:

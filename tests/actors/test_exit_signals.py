@@ -24,16 +24,7 @@ from actors import (
     spawn_monitor,
     trap_exit,
 )
-from tests.actors.helpers import Boom, exit_with, forever
-
-
-async def reason_of_end(function, *args):
-    """The reason with which a process ends that runs `function`."""
-    pid, ref = spawn_monitor(function, *args)
-    down = await receive(ref)
-    assert down.object is pid
-    return down.reason
-
+from tests.actors.helpers import Boom, exit_with, forever, reason_of_end
 
 # -- exit signals (P10, P11) ---------------------------------------------------------------------
 

@@ -24,15 +24,6 @@ from actors import (
 from actors.introspection import get_state
 from tests.actors.helpers import Boom, exit_with, forever
 
-
-async def reason_of_end(function, *args):
-    """The reason with which a process ends that runs `function`."""
-    pid, ref = spawn_monitor(function, *args)
-    down = await receive(ref)
-    assert down.object is pid
-    return down.reason
-
-
 # -- messages handled in place -------------------------------------------------------------------
 
 

@@ -38,16 +38,7 @@ from actors import (
     whereis,
 )
 from actors.introspection import process_info
-from tests.actors.helpers import Boom, exit_with, fail, forever, info_of
-
-
-async def reason_of_end(function, *args):
-    """The reason with which a process ends that runs `function`."""
-    pid, ref = spawn_monitor(function, *args)
-    down = await receive(ref)
-    assert down.object is pid
-    return down.reason
-
+from tests.actors.helpers import Boom, exit_with, fail, forever, info_of, reason_of_end
 
 # -- how a process ends (P6) ---------------------------------------------------------------------
 

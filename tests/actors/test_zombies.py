@@ -33,15 +33,6 @@ from actors import (
 )
 from tests.actors.helpers import forever
 
-
-async def reason_of_end(function, *args):
-    """The reason with which a process ends that runs `function`."""
-    pid, ref = spawn_monitor(function, *args)
-    down = await receive(ref)
-    assert down.object is pid
-    return down.reason
-
-
 # -- kill and zombies (K1) -----------------------------------------------------------------------
 
 
