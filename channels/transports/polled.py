@@ -95,7 +95,7 @@ class Polled:
         self._poller.remove(self)
         if isinstance(error, ConnectionClosed):
             self.end = error.with_traceback(None)
-            self._process.wake_up()
+            self._process.node.waker.call(self._process.wake_up)
         else:
             self._process.begin_exit(self._process.reason_of_escaped(error))
         return False

@@ -10,8 +10,11 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import KILL, Node, Pid, current_node
+from actors.waker import AT_ONCE
 from channels import Channel, Endpoint, Reply, UserSocket
+from channels.transports import poller
 from channels.transports.poller import Poller
+from tests.channels.endpoint.hostile import UPGRADE
 from tests.channels.phoenix import Client, connected, running
 
 pytestmark = pytest.mark.skipif(not Poller.available, reason="needs epoll, which Linux has")
@@ -78,6 +81,27 @@ async def test_a_connection_that_is_killed_in_its_sleep_closes_its_socket_and_it
                 await client.expect()
         await wait_all_tasks_blocked()
         assert not [pid for pid in node.processes if pid.label in {"Connection", "Room"}]
+
+
+async def test_many_connections_that_end_at_once_are_seen_off_a_few_in_each_step(node, monkeypatch):
+    monkeypatch.setattr(poller, "SECONDS_PER_STEP", 60.0)  # it sees all of them end in one step
+    many = 6 * AT_ONCE
+    async with running(endpoint()) as served:
+        sockets = []
+        for _ in range(many):
+            stream = await trio.open_tcp_stream(*served.addresses[0])
+            await stream.send_all(UPGRADE)
+            assert b" 101 " in await stream.receive_some()
+            sockets.append(stream.socket)
+        await wait_all_tasks_blocked()
+        for each in sockets:
+            each.close()
+        before = many
+        while before:
+            await trio.lowlevel.checkpoint()
+            now = sum(pid.label == "Connection" for pid in node.processes)
+            assert before - now <= 2 * AT_ONCE
+            before = now
 
 
 async def test_a_frame_that_crashes_the_connection_ends_that_connection_alone(node, monkeypatch):
