@@ -15,7 +15,7 @@ from trio.lowlevel import checkpoint
 
 __all__ = ("AT_ONCE", "Waker")
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 
 
 class Waker:
