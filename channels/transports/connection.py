@@ -286,7 +286,7 @@ class Connection(TransportProcess):
         self.close(CloseCode.SLOW_CLIENT, "slow client")
 
     def _watch_idleness(self) -> None:
-        if self._limits.idle_timeout:
+        if 0 < self._limits.idle_timeout < math.inf:
             self._check_idleness_at(trio.current_time() + self._limits.idle_timeout)
 
     def _check_idleness_at(self, due: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from contextlib import AsyncExitStack
 from typing import Any
@@ -237,6 +238,14 @@ async def test_the_silence_of_many_clients_is_noticed_once_for_all(node, mock_cl
         mock_clock.jump(0.2)
         for client in clients:
             assert await client.expect_close() == (1002, "idle timeout")
+
+
+@pytest.mark.parametrize("timeout", [0, math.inf])
+async def test_without_an_idle_timeout_a_client_may_be_silent(node, mock_clock, timeout):
+    limits = Limits(idle_timeout=timeout)
+    async with running(endpoint_with(limits=limits)) as endpoint, connected(endpoint) as client:
+        mock_clock.jump(1_000_000)
+        await client.settle()
 
 
 async def test_a_stopped_endpoint_sends_its_clients_away_with_1012_and_says_so(node):
