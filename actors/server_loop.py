@@ -24,7 +24,7 @@ from actors.server_init import finish_init
 from actors.server_timers import Fired, Nap, ServerTimers
 from actors.sleep import Sleep
 from actors.system import answer_system, describe
-from actors.turns import GLANCE, Turn
+from actors.turns import UNTIMED, Turn
 
 __all__ = ("Server", "serve")
 
@@ -91,7 +91,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
     item: Any = None
     stop: Stop | None = None
     turn: Turn | None = None  # none but the busy take one
-    credit = GLANCE  # messages until the turn is looked at
+    credit = UNTIMED  # messages until the turn is looked at
     try:
         while stop is None:
             if process.exit_reason is not None:  # an exit signal came while a callback ran
@@ -128,7 +128,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                         process.idle = True
                         await mailbox.wait()
                         process.idle = False
-                        credit = GLANCE if turn is None else turn.begin()
+                        credit = UNTIMED if turn is None else turn.begin()
                     if mailbox.queue:
                         item = mailbox.queue.popleft()
                     elif timers is not None:

@@ -1,15 +1,16 @@
 """How long a server may go on before it lets the others run.
 
 A checkpoint costs as much as a dozen casts and a look at the clock a tenth of one. So a server that
-is busy yields after so many messages or so much time, and while its messages are quick it looks at
-the clock after every eighth only. One that finds its mailbox empty now and then never looks at all.
+is busy yields after so many messages or so much time, and once its messages have shown to be quick
+it looks at the clock after every eighth only. One that finds its mailbox empty after a message or
+two never looks at all.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
 
-__all__ = ("GLANCE", "MESSAGES_PER_TURN", "SECONDS_PER_TURN", "Turn")
+__all__ = ("GLANCE", "MESSAGES_PER_TURN", "SECONDS_PER_TURN", "UNTIMED", "Turn")
 
 MESSAGES_PER_TURN = 256
 """A server yields to the others after this many messages …"""
@@ -19,6 +20,8 @@ GLANCE = 8
 """Messages between two looks at the clock, while they are quick. After a slow one it is looked at
 each time.
 """
+UNTIMED = 2
+"""Messages that a server may handle before it takes turns at all."""
 
 
 class Turn:
@@ -27,7 +30,7 @@ class Turn:
     __slots__ = ("_ends", "_left", "_looked", "_quick")
 
     def __init__(self) -> None:
-        self._quick = True
+        self._quick = False  # not known yet
         self.begin()
 
     def begin(self) -> int:
