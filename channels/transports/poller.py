@@ -94,9 +94,10 @@ class Poller:
                 reader = self._readers.get(fd)
                 if reader is None:
                     continue  # removed by one of those before it
-                if reader.read():
+                behind = reader.read()
+                if behind:
                     self._fall_behind(fd, reader)
-                if perf_counter() > ends:
+                if behind or perf_counter() > ends:
                     await trio.lowlevel.checkpoint()
                     ends = perf_counter() + SECONDS_PER_STEP
             self._catch_up(ends)

@@ -35,7 +35,7 @@ DEFAULT_MAX_MESSAGE_SIZE: Final = 1024 * 1024  # bytes
 
 # What one read asks for. Little where frames come whole, so that a flood of tiny ones is handled in
 # small portions and others get their turn; more inside a large one.
-_READ: Final = 2 * 1024
+_READ: Final = 1024
 _READ_MORE: Final = 16 * 1024
 
 ABNORMAL: Final = 1006  # RFC 6455, 7.1.5: the peer went without a close frame
