@@ -33,6 +33,10 @@ def _bytes(value: float) -> str:
     return f"{value / 1024:.2f} KiB"
 
 
+def _times(value: float) -> str:
+    return f"{value:.2f} x"
+
+
 def _percent(value: float) -> str:
     return f"{value:.2f} %"
 
@@ -42,8 +46,9 @@ CPU = Figure("cpu_us", "CPU each", _micros)
 P50 = Figure("p50_us", "p50", _micros)
 P95 = Figure("p95_us", "p95", _micros)
 P99 = Figure("p99_us", "p99", _micros)
-SECOND_P99 = Figure("second_p99_us", "p99 of a second", _micros)
+QUIET_P99 = Figure("quiet_p99_us", "p99 in the pauses", _micros)
 BYTES = Figure("bytes", "RSS each", _bytes)
+TIMES = Figure("times", "p99, times that in the pauses", _times)
 CPU_SHARE = Figure("cpu_percent", "of one core", _percent)
 
 LATENCIES = (P50, P95, P99)

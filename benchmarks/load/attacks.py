@@ -21,6 +21,7 @@ from benchmarks.load.framing import handshake, masked
 
 ADDRESS = "127.0.0.2"
 HOST = "127.0.0.1"
+NOTHING = "nothing"  # the name of what the others are compared to
 STEP = 0.01  # seconds between two looks at the clock
 
 Attack = Iterator[None]
@@ -149,6 +150,12 @@ def floods(port: int) -> Attack:
                 yield from _send(connected, burst)
 
 
+def does_nothing(_port: int) -> Attack:
+    """No attack at all."""
+    while True:
+        yield
+
+
 def _send(connected: socket.socket, data: bytes) -> Attack:
     """All of it, and read what comes back, a step at a time."""
     while data:
@@ -185,14 +192,15 @@ def main() -> None:
     port, name = int(sys.argv[1]), sys.argv[2]
     allow_many_files()
     _let_others_first()
-    attack = ATTACKS[name][1](port)
+    begin = does_nothing if name == NOTHING else ATTACKS[name][1]
+    attack = begin(port)
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], STEP)[0]:
         try:
             next(attack)
         except (OSError, StopIteration):  # refused: try again, from the start
             time.sleep(STEP)
-            attack = ATTACKS[name][1](port)
+            attack = begin(port)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from statistics import median
 
 from benchmarks.harness.machine import cpu_seconds
 from benchmarks.harness.stopwatch import latencies
@@ -150,8 +149,7 @@ def paced(swarm: Swarm, server: int, seconds: float, interval: float) -> Figures
 
     A question that is due while another one is under way waits for its answer, and its latency
     counts from when it was due: a server that stands still is not asked fewer questions for it.
-    `second_p99_us` is the median of the p99s of its seconds: what the machine takes away for a
-    moment, as busy hosts do, spoils one second and not the figure.
+    Otherwise it counts from when it was sent: that this process was woken late is not the server's.
     """
     connection = next(iter(swarm.connections.values()))
     frame = masked(swarm.dialect.ask())
@@ -159,21 +157,17 @@ def paced(swarm: Swarm, server: int, seconds: float, interval: float) -> Figures
     cpu, start = cpu_seconds(server), time.perf_counter_ns()
     due, end, step = start, start + int(seconds * 1e9), int(interval * 1e9)
     while due < end:
+        began = due
         while (left := due - time.perf_counter_ns()) > 0:
             time.sleep(left / 1e9)
+            began = time.perf_counter_ns()
         connection.socket.send(frame)
         _wait_for(swarm, connection, b"phx_reply")
-        times.append(time.perf_counter_ns() - due)
+        times.append(time.perf_counter_ns() - began)
         due += step
     took = (time.perf_counter_ns() - start) / 1e9
-    each_second = round(1.0 / interval)
-    seconds_of_it = [
-        latencies(times[first : first + each_second])["p99_us"]
-        for first in range(0, len(times) - each_second + 1, each_second)
-    ]
     return {
         "cpu_percent": (cpu_seconds(server) - cpu) / took * 100.0,
-        "second_p99_us": median(seconds_of_it or [latencies(times)["p99_us"]]),
         **latencies(times),
     }
 
