@@ -146,10 +146,10 @@ class Connection(TransportProcess):
         coroutine and of those above it then live as long as the connection does, so they hold
         nothing that is not needed until then.
         """
-        engine = self._begin()
         end = _ENDED
         polled: Polled | None = None
         try:
+            engine = self._begin()
             if poller is not None and isinstance(engine, SansIOEngine):
                 polled = await self._be_polled(engine, poller)
             while polled is None:
@@ -159,7 +159,10 @@ class Connection(TransportProcess):
         finally:
             if polled is None:
                 await self._finish(end)  # noqa: ASYNC102  # it has a limit of its own
-        return None if polled is None else Sleep(self._finish_polled, (polled,), in_place=True)
+        if polled is not None:
+            return Sleep(self._finish_polled, (polled,), in_place=True)
+        self._process.begin_exit(self.exit_reason)  # not in `_finish`: a crash has another
+        return None
 
     async def _be_polled(self, engine: SansIOEngine, poller: Poller) -> Polled | None:
         plain = engine.plain_socket
@@ -173,6 +176,7 @@ class Connection(TransportProcess):
     async def _finish_polled(self, polled: Polled) -> None:
         polled.leave()
         await self._finish(polled.end or _ENDED)
+        self._process.begin_exit(self.exit_reason)
 
     async def _finish(self, end: ConnectionClosed) -> None:
         self._stop_timers()
@@ -181,7 +185,6 @@ class Connection(TransportProcess):
         outbox = self._detach()
         # After both close frames a client may wait for us to close (RFC 6455, 7.1.1).
         await outbox.close_after_flush(LINGER_TIMEOUT, lingering=not end.clean)
-        self._process.begin_exit(self.exit_reason)
 
     def _detach(self) -> Outbox:
         """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
@@ -192,8 +195,7 @@ class Connection(TransportProcess):
         return outbox
 
     def _begin(self) -> Engine:
-        if self._engine is None:
-            raise RuntimeError("run before upgrade")
+        assert self._engine is not None  # by `upgrade`
         if self._socket_id is not None:
             self.pubsub.subscribe(self._socket_id)
         if self._end is not None:  # it was told to close while the upgrade was answered

@@ -13,6 +13,7 @@ from actors import KILL, Node, Pid, current_node
 from actors.waker import AT_ONCE
 from channels import Channel, Endpoint, Reply, UserSocket
 from channels.transports import poller
+from channels.transports.connection import Connection
 from channels.transports.poller import Poller
 from tests.channels.endpoint.hostile import UPGRADE
 from tests.channels.phoenix import Client, connected, running
@@ -125,3 +126,29 @@ async def test_a_frame_that_crashes_the_connection_ends_that_connection_alone(no
             assert "process exited" in [log["event"] for log in logs]
         await replies(other, join_ref, 1)
         assert labelled(current_node(), "Poller") is poller
+
+
+@pytest.mark.parametrize("where", ["_watch_idleness", "_be_polled"])
+async def test_a_connection_that_crashes_before_it_is_polled_is_closed_and_reported(
+    node, monkeypatch, where
+):
+    """K4: the client does not wait for one who is dead, and nobody else notices."""
+    async with running(endpoint()) as served, connected(served) as other:
+        join_ref = await other.join("room:1")
+
+        def fail(*_: Any) -> Any:
+            raise RuntimeError("a bug of ours")
+
+        monkeypatch.setattr(Connection, where, fail)
+        stream = await trio.open_tcp_stream(*served.addresses[0])
+        with structlog.testing.capture_logs() as logs, trio.fail_after(5):
+            async with stream:
+                await stream.send_all(UPGRADE)
+                while await stream.receive_some():
+                    pass
+            await wait_all_tasks_blocked()
+        monkeypatch.undo()
+        (report,) = (log for log in logs if log["event"] == "process exited")
+        assert "a bug of ours" in report["reason"]
+        assert list(served.list_sockets()) == [labelled(node, "Connection")]
+        await replies(other, join_ref, 1)
