@@ -216,12 +216,11 @@ class Process(Asked):
         A task and its cancel scope cost more than all the rest of a process, in time and in memory,
         and most processes are idle most of the time.
         """
-        if self.mailbox.queue:  # it has sent itself something
-            self.node.start_task(self, sleep.main, sleep.args, context)
-            return
         self.asleep = (sleep, context, self.deliver)
         if not sleep.in_place:
             self.deliver = self._wake_up_for
+        if self.mailbox.queue:  # it has sent itself something
+            self.node.waker.call(self._wake_up_if_told)
 
     def wake_up(self) -> None:
         """Give it a task, if it has none."""

@@ -123,7 +123,8 @@ def _initialise(
         return
     # Kept only where `init` has set a variable; `Process.run` sets the current process itself.
     kept = context if len(context) > 1 else None
-    if initialising is None and then is None and server.hibernate_after is None:
+    told = bool(process.mailbox.queue)  # it will hibernate after that, not never
+    if initialising is None and then is None and (told or server.hibernate_after is None):
         process.sleep(Sleep(serve, (server,)), kept)
     else:
         node.start_task(process, serve, (server, then, initialising), context)

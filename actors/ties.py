@@ -7,7 +7,9 @@ reached through the other's `Pid`, so that a tie to the dead is refused there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.exceptions import call_error
 from actors.exits import NOPROC
@@ -15,7 +17,13 @@ from actors.mailbox import Mailbox
 from actors.messages import Down, Exit
 from actors.pid import MonitorRef, Pid
 
-__all__ = ("Tied",)
+if TYPE_CHECKING:
+    from actors.seams import ProcessNode
+
+__all__ = ("PORTION", "Tied")
+
+PORTION: Final = 16
+"""Watchers that hear of an end before others have had a turn."""
 
 
 class Tied:
@@ -24,6 +32,7 @@ class Tied:
     __slots__ = ("links", "monitors", "watchers")
 
     pid: Pid
+    node: ProcessNode
     trap_exit: bool
     exit_reason: Any
     dead: bool
@@ -125,11 +134,21 @@ class Tied:
 
     def signal_watchers(self, reason: Any) -> None:
         """Send every watcher its DOWN, and watch nobody any more."""
-        watchers, self.watchers = self.watchers, None
-        for ref in watchers or ():
-            ref.watcher.target.remove_own_monitor(ref)
-            ref.watcher.target.deliver(Down(ref, ref.object, reason))
+        self._tell_watchers(reason)
         monitors, self.monitors = self.monitors, None
         for ref in monitors or ():
             if ref.pid is not None:
                 ref.pid.target.remove_monitor(ref)
+
+    def _tell_watchers(self, reason: Any) -> None:
+        """Many are told in portions: the rest of the node does not wait for them all (P14)."""
+        watchers = self.watchers or {}
+        for ref in list(islice(watchers, PORTION)):
+            del watchers[ref]
+            watcher = ref.watcher.target
+            if watcher.remove_own_monitor(ref):  # otherwise it has undone it since
+                watcher.deliver(Down(ref, ref.object, reason))
+        if watchers:
+            self.node.waker.call(partial(self._tell_watchers, reason))
+        else:
+            self.watchers = None

@@ -64,7 +64,7 @@ Whatever concerns a key that is gone is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -309,6 +309,10 @@ class Multiplexer(Generic[H, C]):
             )
             for entry in self._topics.values()
         )
+
+    def topic_names(self) -> Iterator[str]:
+        """The names of `topics`, for who needs no more."""
+        return (entry.topic for entry in self._topics.values())
 
     def statistics(self) -> Statistics:
         """Numbers for the dashboard and the log of the connection's end."""

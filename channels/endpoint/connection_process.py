@@ -217,12 +217,13 @@ class _HttpPhase:
 
     async def _answer_requests(self) -> Admitted | None:
         """Reading a head, letting somebody in and answering the upgrade take some hundred
-        microseconds each, and need not wait for anything: between them the others have a turn.
+        microseconds each and wait for nothing: between them the others have their turns.
         """
+        waker = current_node().waker
         while not self._draining and (request := await self._next_request()) is not None:
-            await trio.lowlevel.checkpoint()
+            await waker.turn()
             answer = await self._answer(request)
-            await trio.lowlevel.checkpoint()
+            await waker.turn()
             if not isinstance(answer, Response):
                 if not self._is_draining():
                     return request, answer

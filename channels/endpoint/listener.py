@@ -134,6 +134,7 @@ async def _start(
     )
     services.gatekeeper.hold(stream, address)  # until the connection's process does
     try:
+        await current_node().waker.turn()
         await DynamicSupervisor.start_child(services.connection_supervisor(), spec)
     except ActorsError as error:  # the supervisor may be full, or just being replaced
         _log.error("connection refused", problem=str(error)[:200])

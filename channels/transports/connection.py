@@ -42,6 +42,8 @@ CHECKS_PER_IDLE_TIMEOUT = 60
 """Times at which silence may be noticed: with the default limits, one a second."""
 SECONDS_PER_TURN = 0.000_1
 """After this long the others get their turn, before more of one read's messages are handled."""
+FEW = 4
+"""Messages of one read that are handled in the same step."""
 
 _ENDED = ConnectionClosed(1006, "the connection's process ended")
 
@@ -231,14 +233,16 @@ class Connection(TransportProcess):
             behind = self.go_on()
 
     def take_turn(self, batch: list[Inbound]) -> bool:
-        """Handle what one read brought, but no more than one turn's worth. Is something left?"""
+        """Handle what one read brought, but no more than one turn's worth, and no more at all where
+        it is much: reading that was a turn. Is something left?
+        """
         self._frames_in += len(batch)
         if len(batch) == 1:
             if self._end is None:
                 self.take(*batch[0])
             return False
         self._left = deque(batch)
-        return self.go_on()
+        return len(batch) > FEW or self.go_on()
 
     def go_on(self) -> bool:
         """Handle another turn's worth of what is left. Is something left still?"""
@@ -323,7 +327,8 @@ class Connection(TransportProcess):
                 timer.cancel()
 
     def _log_end(self, end: ConnectionClosed) -> None:
-        numbers = self.statistics()
+        outbox = self._outbox
+        assert outbox is not None
         code, reason = self._end or (end.code, end.reason)
         if code == CloseCode.TOO_BIG and not end.clean:
             self._gatekeeper.note("message_size")
@@ -335,9 +340,9 @@ class Connection(TransportProcess):
             by="server" if self._end else "client",
             clean=end.clean,
             seconds=round(trio.current_time() - self._since, 3),
-            topics=excerpts(info.topic for info in numbers.topics),
-            frames_in=numbers.frames_in,
-            bytes_in=numbers.bytes_in,
-            frames_out=numbers.frames_out,
-            bytes_out=numbers.bytes_out,
+            topics=excerpts(self._multiplexer.topic_names()),
+            frames_in=self._frames_in,
+            bytes_in=self._bytes_in,
+            frames_out=outbox.frames_out,
+            bytes_out=outbox.bytes_out,
         )

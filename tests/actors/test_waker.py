@@ -7,11 +7,25 @@ from typing import Any
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors import GenServer, Hibernate, NoReply, Pid, Shutdown, exit
+from actors import (
+    KILL,
+    GenServer,
+    Hibernate,
+    NoReply,
+    Pid,
+    Shutdown,
+    demonitor,
+    exit,
+    monitor,
+    receive,
+    spawn,
+)
 from actors.node import Node
-from actors.waker import AT_ONCE
+from actors.process import current_process
+from actors.ties import PORTION
+from actors.waker import FIRST, MOST, next_pace
 
-MANY = 10 * AT_ONCE
+MANY = 10 * MOST
 
 
 class Sleeper(GenServer):
@@ -38,7 +52,7 @@ async def test_a_message_to_many_sleepers_wakes_a_few_in_each_step_of_the_others
     before = 0
     while len(told) < MANY:
         await trio.lowlevel.checkpoint()
-        assert len(told) - before <= 2 * AT_ONCE
+        assert len(told) - before <= 2 * MOST
         before = len(told)
     assert sorted(told) == [(number, "wake") for number in range(MANY)]
 
@@ -81,8 +95,74 @@ async def test_who_was_woken_by_something_else_is_left_asleep_afterwards(node):
 
 async def test_a_few_sleepers_get_their_tasks_at_once(node):
     told: list[Any] = []
-    for pid in (await sleepers(told))[:3]:
+    for pid in (await sleepers(told))[:FIRST]:
         pid.cast("wake")
     await trio.lowlevel.checkpoint()
     await trio.lowlevel.checkpoint()
-    assert len(told) == 3
+    assert len(told) == FIRST
+
+
+async def test_many_watchers_hear_of_an_end_in_portions_and_each_once(node):
+    """M1."""
+    watched = spawn(trio.sleep_forever)
+    heard: list[int] = []
+
+    async def watch(number: int) -> None:
+        monitor(watched)
+        await receive()
+        heard.append(number)
+
+    for number in range(20 * PORTION):
+        spawn(watch, number)
+    await wait_all_tasks_blocked()
+    exit(watched, KILL)
+    before = 0
+    while len(heard) < 20 * PORTION:
+        await trio.lowlevel.checkpoint()
+        assert len(heard) - before <= 2 * (1 + MOST) * PORTION
+        before = len(heard)
+    await wait_all_tasks_blocked()
+    assert sorted(heard) == list(range(20 * PORTION))
+
+
+async def test_who_demonitors_before_its_portion_hears_nothing(node):
+    """M4."""
+    watched = spawn(trio.sleep_forever)
+    refs = [monitor(watched) for _ in range(10 * PORTION)]
+    exit(watched, KILL)
+    await watched.wait_exited()
+    told = len(current_process().mailbox)
+    assert 0 < told < len(refs)
+    assert [demonitor(ref) for ref in refs] == [False] * told + [True] * (len(refs) - told)
+    await wait_all_tasks_blocked()
+    assert len(current_process().mailbox) == told
+
+
+async def test_who_asks_for_a_turn_waits_behind_those_who_came_before(node):
+    told: list[Any] = []
+    for pid in await sleepers(told):
+        pid.cast("wake")
+    await node.waker.turn()
+    assert len(told) > MANY - 2 * MOST
+
+
+async def test_who_no_longer_wants_its_turn_takes_none_from_the_others(node):
+    told: list[Any] = []
+    for pid in await sleepers(told):
+        pid.cast("wake")
+    with trio.CancelScope() as impatient:
+        impatient.cancel()
+        await node.waker.turn()
+    assert impatient.cancelled_caught
+    await wait_all_tasks_blocked()
+    assert len(told) == MANY
+
+
+def test_the_pace_rises_while_steps_are_short_and_halves_where_one_is_long():
+    pace, steps = 1, []
+    for _ in range(2 * MOST):
+        steps.append(pace)
+        pace = next_pace(pace, 0.1, enough=0.3)
+    assert steps == [*range(1, MOST + 1), *[MOST] * MOST]
+    assert next_pace(16, 0.4, enough=0.3) == 8
+    assert next_pace(1, 0.4, enough=0.3) == 1

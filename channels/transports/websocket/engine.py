@@ -33,10 +33,12 @@ __all__ = (
 
 DEFAULT_MAX_MESSAGE_SIZE: Final = 1024 * 1024  # bytes
 
-# What one read asks for. Little where frames come whole, so that a flood of tiny ones is handled in
-# small portions and others get their turn; more inside a large one.
+# What one read asks for: more inside a large frame, less where many tiny ones come, so that a flood
+# is handled in small portions and others get their turns.
 _READ: Final = 1024
 _READ_MORE: Final = 16 * 1024
+_READ_LESS: Final = 256
+_MANY: Final = 8  # frames by one read
 
 ABNORMAL: Final = 1006  # RFC 6455, 7.1.5: the peer went without a close frame
 
@@ -213,7 +215,9 @@ class SansIOEngine(EngineBase):
     @property
     def read_size(self) -> int:
         """How many bytes the next read should ask for."""
-        return _READ if self._frames else _READ_MORE
+        if not self._frames:
+            return _READ_MORE
+        return _READ if self._frames <= _MANY else _READ_LESS
 
     def take(self, data: bytes | bytearray) -> list[Inbound]:
         """What one read brought, b"" at the end of the stream: the messages that it completed, none

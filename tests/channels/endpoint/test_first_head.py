@@ -11,14 +11,14 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import KILL, Node
 from actors.process import Process
-from actors.waker import AT_ONCE
+from actors.waker import MOST
 from channels import Endpoint, Limits, UserSocket
 from channels.transports.poller import Poller
 from tests.channels.phoenix import running
 
 pytestmark = pytest.mark.skipif(not Poller.available, reason="needs epoll, which Linux has")
 
-MANY = 10 * AT_ONCE
+MANY = 10 * MOST
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -129,7 +129,7 @@ async def test_many_that_leave_at_once_are_seen_off_a_few_in_each_step(node):
         while before:
             await trio.lowlevel.checkpoint()
             now = len(connections(node))
-            assert before - now <= 2 * AT_ONCE
+            assert before - now <= 2 * MOST
             before = now
         assert endpoint.statistics().connections == 0
 
@@ -144,7 +144,7 @@ async def test_many_that_are_late_at_once_are_given_up_a_few_in_each_step(node, 
         while before:
             await trio.lowlevel.checkpoint()
             now = len(connections(node))
-            assert before - now <= 2 * AT_ONCE
+            assert before - now <= 2 * MOST
             before = now
 
 

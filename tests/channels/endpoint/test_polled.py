@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import KILL, Node, Pid, current_node
-from actors.waker import AT_ONCE
+from actors.waker import MOST
 from channels import Channel, Endpoint, Reply, UserSocket
 from channels.transports import poller
 from channels.transports.connection import Connection
@@ -86,7 +86,7 @@ async def test_a_connection_that_is_killed_in_its_sleep_closes_its_socket_and_it
 
 async def test_many_connections_that_end_at_once_are_seen_off_a_few_in_each_step(node, monkeypatch):
     monkeypatch.setattr(poller, "SECONDS_PER_STEP", 60.0)  # it sees all of them end in one step
-    many = 6 * AT_ONCE
+    many = 6 * MOST
     async with running(endpoint()) as served:
         sockets = []
         for _ in range(many):
@@ -101,7 +101,7 @@ async def test_many_connections_that_end_at_once_are_seen_off_a_few_in_each_step
         while before:
             await trio.lowlevel.checkpoint()
             now = sum(pid.label == "Connection" for pid in node.processes)
-            assert before - now <= 2 * AT_ONCE
+            assert before - now <= 2 * MOST
             before = now
 
 
