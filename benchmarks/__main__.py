@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a smoke test: small and short")
     parser.add_argument("--no-peers", action="store_true", help="raw limits and ours only")
     parser.add_argument("--nice", type=int, default=0, help="priority on a busy machine, e.g. -5")
-    parser.add_argument("--rounds", type=int, default=11, help="samples of each, at most")
+    parser.add_argument("--rounds", type=int, help="samples of each (default: its own number)")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.questions) - set(QUESTIONS))
     if unknown:

@@ -39,7 +39,7 @@ CONNECTIONS_OF_A_CLIENT = 10_000  # open files of one process, with room to spar
 def ask(options: Options) -> list[Curve]:
     """The curves of one process first, then those of a server under load."""
     sizes = SIZES[:3] if options.quick else SIZES
-    rounds = min(options.rounds, 3)
+    rounds = options.rounds or 3
     curves = []
     for operation, (name, against) in IN_PROCESS.items():
         print(f"{name} against {against} ...", file=sys.stderr)
@@ -76,7 +76,7 @@ def _under_load(sizes: tuple[int, ...], options: Options) -> list[Curve]:
         for size in (size for size in sizes if size <= CONNECTIONS_OF_A_CLIENT):
             service.add(size - others, speaks="phoenix, a topic each")
             others = size
-            samples = [service.sample() for _ in range(min(options.rounds, 3))]
+            samples = [service.sample() for _ in range(options.rounds or 3)]
             for name, points in costs.items():
                 points.append((size, Spread.of([sample[name] for sample in samples])))
     except (UnavailableError, RemoteError) as error:

@@ -76,7 +76,7 @@ def hold(
     figure: Figure,
     others: tuple[Figure, ...] = (),
     goals: Sequence[Goal] = (),
-    rounds: int | None = None,
+    rounds: int = 11,
     warm_up: bool = True,
 ) -> Result:
     """Open all, sample all in turns, close all; a contestant that fails is reported, not fatal.
@@ -88,7 +88,7 @@ def hold(
     try:
         for runner in runners:
             runner.open()
-        turns = options.rounds if rounds is None else min(rounds, options.rounds)
+        turns = options.rounds or rounds
         thrown_away = options.warm_up if warm_up else 0
         for turn in range(turns + thrown_away):
             start = turn % len(runners)

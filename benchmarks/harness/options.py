@@ -10,7 +10,7 @@ class Options:
     """What the command line decided; questions ask it for their sizes."""
 
     quick: bool = False
-    rounds: int = 11
+    rounds: int | None = None  # None: as many as the question finds right
     peers: bool = True  # False leaves the peers out: limits and ours only
 
     @property
