@@ -33,12 +33,12 @@ __all__ = (
 
 DEFAULT_MAX_MESSAGE_SIZE: Final = 1024 * 1024  # bytes
 
-# What one read asks for: more inside a large frame, less where many tiny ones come, so that a flood
-# is handled in small portions and others get their turns.
+# What one read asks for, in bytes: more inside a large frame, less where many tiny ones come, so
+# that a flood is handled in small portions and others get their turns.
+_FRAMES: Final = 8
+_LEAST: Final = 256
 _READ: Final = 1024
-_READ_MORE: Final = 16 * 1024
-_READ_LESS: Final = 256
-_MANY: Final = 8  # frames by one read
+_MOST: Final = 16 * 1024
 
 ABNORMAL: Final = 1006  # RFC 6455, 7.1.5: the peer went without a close frame
 
@@ -184,12 +184,14 @@ class SansIOEngine(EngineBase):
     in the same packet still goes before it.
     """
 
-    __slots__ = ("_end", "_frames", "_last_frame", "_received")
+    __slots__ = ("_end", "_frames", "_last_frame", "_received", "read_size")
 
     def __init__(self, outbox: Outbox, received: bytes) -> None:
         super().__init__(outbox)
         self._received = received  # read behind the request's head, not yet fed
-        self._frames = 1  # by the last read; at first as if there had been one
+        self._frames = 0  # by the last read
+        self.read_size = _READ
+        """How many bytes the next read should ask for."""
         self._end: ConnectionClosed | None = None
         self._last_frame = b""  # our close frame, to be sent
 
@@ -212,19 +214,13 @@ class SansIOEngine(EngineBase):
             if messages:
                 return messages
 
-    @property
-    def read_size(self) -> int:
-        """How many bytes the next read should ask for."""
-        if not self._frames:
-            return _READ_MORE
-        return _READ if self._frames <= _MANY else _READ_LESS
-
     def take(self, data: bytes | bytearray) -> list[Inbound]:
         """What one read brought, b"" at the end of the stream: the messages that it completed, none
         after `close`. Raises `ConnectionClosed` as `receive` does, when no messages come before it.
         """
         if self._end is None:
             messages = self._feed(data)
+            self.read_size = _next_size(self._frames, len(data))
             self.watcher.on_read(self._frames, len(data))
             if messages and not self._closing:
                 return messages
@@ -267,3 +263,10 @@ class SansIOEngine(EngineBase):
         """End the connection for what the peer did (RFC 6455, 7.1.7)."""
         self._end = ConnectionClosed(code, reason)
         self._last_frame = close_frame(code, reason)
+
+
+def _next_size(frames: int, size: int) -> int:
+    """After a read of `size` bytes that completed so many `frames`."""
+    if not frames:
+        return _MOST
+    return min(_READ, max(_LEAST, _FRAMES * size // frames))

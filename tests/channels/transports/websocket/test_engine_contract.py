@@ -506,3 +506,25 @@ async def test_an_engine_with_a_task_of_its_own_asks_for_a_nursery():
 def test_an_unknown_engine_is_refused_with_the_names_of_the_known():
     with pytest.raises(ValueError, match="trio-websocket, wsproto, websockets"):
         load_engine("twisted")
+
+
+# -- how much is read at once -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine_name", ["websockets", "wsproto"], indirect=True)
+async def test_a_flood_of_tiny_frames_is_taken_in_small_portions(server):
+    await server.client.send(*[frame(TEXT, b"tiny")] * 1000)
+    await server.client.frames(1000)
+    assert max(map(len, server.batches[1:])) <= 256 // len(frame(TEXT, b"tiny")) + 1
+    assert server.engine.read_size < 1024
+
+
+@pytest.mark.parametrize("engine_name", ["websockets", "wsproto"], indirect=True)
+async def test_within_a_large_frame_much_is_read_at_once(server):
+    large = frame(BINARY, bytes(LIMIT))
+    await server.client.send(large[:2000])
+    while server.engine.read_size < LIMIT:
+        await trio.lowlevel.checkpoint()
+    await server.client.send(large[2000:])
+    assert await server.client.frame() == (BINARY, bytes(LIMIT))
+    assert server.engine.read_size <= 1024
