@@ -38,6 +38,6 @@ def ask(options: Options) -> list[Result]:
             options,
             figure=BYTES,
             warm_up=False,
-            rounds=2,
+            rounds=1,
         ),
     ]

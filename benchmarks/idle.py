@@ -33,7 +33,7 @@ def ask(options: Options) -> list[Result]:
             figure=CPU_SHARE,
             warm_up=False,
             goals=(at_most(2.0),),
-            rounds=2,
+            rounds=1,
         ),
         hold(
             f"{count:,} idle connections, a heartbeat each {HEARTBEAT:g} s",
@@ -43,7 +43,7 @@ def ask(options: Options) -> list[Result]:
             warm_up=False,
             others=(CPU,),
             goals=(at_most(2.0),),
-            rounds=2,
+            rounds=1,
         ),
     ]
 
@@ -56,7 +56,7 @@ def _service(
         return load.request(
             "idle",
             server=server.pid,
-            seconds=options.seconds(3.0),
+            seconds=options.seconds(5.0),
             heartbeat_every=heartbeat_every,
             settle=options.seconds(SETTLE),
         )

@@ -18,6 +18,6 @@ def ask(options: Options) -> list[Result]:
             figure=BYTES,
             warm_up=False,
             goals=(at_most(5 * 1024),),
-            rounds=3,
+            rounds=2,
         )
     ]
