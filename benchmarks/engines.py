@@ -30,7 +30,7 @@ def ask(options: Options) -> list[Result]:
             options,
             figure=RATE,
             others=(CPU, *LATENCIES),
-            rounds=3,
+            rounds=2,
         ),
         hold(
             "memory of a connection on each engine",

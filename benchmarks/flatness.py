@@ -88,6 +88,7 @@ def _under_load(sizes: tuple[int, ...], options: Options) -> list[Curve]:
 
 def write(curves: list[Curve], folder: Path) -> None:
     """The plot and the table, for docs/performance.md."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "flatness.svg").write_text(svg("Cost against size", curves), encoding="utf-8")
     (folder / "flatness.md").write_text(markdown(curves) + "\n", encoding="utf-8")
 

@@ -33,7 +33,7 @@ from benchmarks.harness.servers import Server, load_client
 from benchmarks.harness.units import CPU_SHARE, P50, P95, P99, QUIET_P99, TIMES
 from benchmarks.load.attacks import ATTACKS, NOTHING
 
-PAIRS = 8  # of a quiet second and an attacked one, in each round
+PAIRS = 6  # of a quiet second and an attacked one, in each round
 SECONDS = 1.0
 SETTLE = 0.3  # seconds in which an attack may get going, or a pause quiet
 WARM_UP = 1.0  # seconds in which the attack may begin
