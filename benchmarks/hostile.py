@@ -56,7 +56,7 @@ def ask(options: Options) -> list[Result]:
     return [
         hold(
             "a healthy client's round trip",
-            [Attacked("beside nobody", Role.LIMIT, None, seconds), *attacked],
+            [Attacked("beside nobody", Role.LIMIT, NOTHING, seconds), *attacked],
             options,
             figure=TIMES,
             others=(P99, QUIET_P99, P50, P95, CPU_SHARE),
@@ -69,11 +69,11 @@ def ask(options: Options) -> list[Result]:
 
 @attrs.define(eq=False)
 class Attacked:
-    """The healthy client of one attack, or of none."""
+    """The healthy client of one attack, or of `NOTHING`."""
 
     name: str
     role: Role
-    attack: str | None
+    attack: str
     seconds: float
 
     def open(self) -> Mapping[str, str]:
@@ -83,7 +83,7 @@ class Attacked:
     def sample(self) -> Figures:
         """One round in a fresh server."""
         command, directory = GUARDED.make()
-        name = f"hostile-{self.attack or 'alone'}"
+        name = f"hostile-{self.attack}"
         server = Server(name, command, directory)
         load = load_client(name)
         try:
@@ -104,7 +104,7 @@ class Attacked:
     @contextmanager
     def _attacker(self, port: int) -> Iterator[subprocess.Popen[bytes]]:
         interpreter, directory = environments.house()
-        command = [interpreter, "-m", "benchmarks.load.attacks", str(port), self.attack or NOTHING]
+        command = [interpreter, "-m", "benchmarks.load.attacks", str(port), self.attack]
         with started_on(load_core()):
             attacker = subprocess.Popen(
                 command, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -337,7 +337,7 @@ class Connection(TransportProcess):
             **self._who(),
             code=code,
             reason=reason,
-            by="server" if self._end else "client",
+            by="server" if self._end or end is _ENDED else "client",
             clean=end.clean,
             seconds=round(trio.current_time() - self._since, 3),
             topics=excerpts(self._multiplexer.topic_names()),

@@ -150,5 +150,6 @@ async def test_a_connection_that_crashes_before_it_is_polled_is_closed_and_repor
         monkeypatch.undo()
         (report,) = (log for log in logs if log["event"] == "process exited")
         assert "a bug of ours" in report["reason"]
+        assert [log["by"] for log in logs if log["event"] == "disconnected"] == ["server"]
         assert list(served.list_sockets()) == [labelled(node, "Connection")]
         await replies(other, join_ref, 1)
