@@ -26,6 +26,7 @@ from channels.transports.websocket.engine import (
     UpgradeRequest,
 )
 from channels.transports.websocket.handshake import header_tokens, switching_protocols
+from channels.transports.websocket.plain_frames import take_plain
 
 __all__ = ("WebsocketsEngine", "accept")
 
@@ -64,7 +65,10 @@ class _ServerProtocol(Protocol):
     RFC 6455, 5.4 allows control frames there, and Autobahn's case 7.1.5 wants the echo.
     """
 
+    between_frames = True  # what was received ended where a frame ends
+
     def recv_frame(self, frame: Frame) -> None:
+        self.between_frames = not self.reader.buffer
         if frame.opcode is WireOpcode.CLOSE:
             self.current_size = None
         super().recv_frame(frame)
@@ -98,14 +102,24 @@ class WebsocketsEngine(SansIOEngine):
         self._decoder: codecs.IncrementalDecoder | None = None  # of that message, if it is text
 
     def _feed(self, data: bytes | bytearray) -> list[Inbound]:
+        messages: list[Inbound] = []
+        if data and self._protocol.between_frames and self._message is None:
+            messages, data = take_plain(data, self._limit)
+            self._frames = len(messages)
+            if not data:
+                return messages
+        return self._feed_protocol(data, messages)
+
+    def _feed_protocol(self, data: bytes | bytearray, messages: list[Inbound]) -> list[Inbound]:
+        """Append to `messages` what `data` completes."""
         protocol = self._protocol
         if data:
+            protocol.between_frames = False
             protocol.receive_data(data)
         else:
             protocol.receive_eof()
-        messages: list[Inbound] = []
         frames = protocol.events_received()
-        self._frames = len(frames)
+        self._frames = len(messages) + len(frames)
         try:
             for frame in frames:
                 self._take_frame(frame, messages)  # type: ignore[arg-type]  # open: only frames
