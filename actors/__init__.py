@@ -151,6 +151,7 @@ from actors.timers import (
     send_interval,
     start_timer,
 )
+from actors.tracebacks import plain_traceback
 
 __all__ = (
     "ANY",
@@ -281,6 +282,7 @@ __all__ = (
     "link",
     "monitor",
     "open_node",
+    "plain_traceback",
     "read_timer",
     "receive",
     "receive_response",

@@ -6,7 +6,6 @@ import time
 from functools import partial
 from typing import Any
 
-import structlog
 import trio
 
 from actors import From, GenServer, Pid, run, whereis
@@ -14,6 +13,7 @@ from actors import call as call_by_name
 from benchmarks.harness.lines import serve
 from benchmarks.harness.stopwatch import Figures, Scales, Stopwatch, latencies
 from benchmarks.peers.trio_limits import BURST, measure_calls
+from examples.chat.log import configure_logging
 from supervisors import DynamicSupervisor, Restart, Supervisor
 
 
@@ -101,24 +101,8 @@ async def _crash() -> Pid:
     return now
 
 
-def _log_as_in_production() -> None:
-    """One line of JSON for a crash, to /dev/null.
-
-    What structlog does by default is for developers: where `rich` is installed it draws the
-    traceback, which takes 25 ms and more.
-    """
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=repr),
-        ],
-    )
-
-
 if __name__ == "__main__":
-    _log_as_in_production()
+    configure_logging(debug=False)  # as the chat does; stderr is no terminal
     serve(
         {"call": call, "cast": cast, "spawn": spawn, "memory": memory, "restart": restart},
         ["trio"],

@@ -15,7 +15,8 @@ import trio
 from actors import current_node
 from benchmarks.harness.machine import allow_many_files
 from channels import Channel, Endpoint, Limits, Reply
-from examples.chat.__main__ import Chat, configure_logging
+from examples.chat.__main__ import Chat
+from examples.chat.log import configure_logging
 from examples.chat.room import ChatSocket, RoomChannel
 
 

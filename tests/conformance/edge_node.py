@@ -27,7 +27,7 @@ from channels import (
     on,
     reply,
 )
-from examples.chat.__main__ import configure_logging
+from examples.chat.log import configure_logging
 from supervisors import Application
 
 
