@@ -141,9 +141,10 @@ def describe(process: Process, server: Any, message: Any, reason: Any) -> dict[s
     status = _format(server, status)
     if isinstance(message, Call):
         status["client"] = message.caller
-    around = snapshot(process)
-    shown = tuple(_format(server, {"message": item})["message"] for item in around.messages)
-    status["around"] = attrs.evolve(around, messages=shown)
+    status["around"] = around = snapshot(process)
+    if around.messages:
+        shown = tuple(_format(server, {"message": item})["message"] for item in around.messages)
+        status["around"] = attrs.evolve(around, messages=shown)
     return status
 
 
