@@ -296,7 +296,9 @@ class Channel(GenServer):
             return Stop(Shutdown("refused"))
         # Subscribed and answered in one step, so no broadcast comes before the reply.
         intercepts = frozenset(self.intercept) or fastlane.NOTHING
-        lane = fastlane.Fastlane(transport.push, transport.serializer, intercepts)
+        lane = fastlane.Fastlane(
+            transport.push, transport.serializer, intercepts, transport.push_all
+        )
         transport.pubsub.subscribe(request.topic, lane)
         self._pubsub = transport.pubsub.pid
         self._joined = True

@@ -4,7 +4,7 @@ through. Values and a seam; they start nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -40,6 +40,12 @@ class Transport(Protocol):
     def push(self, data: bytes, key: Hashable | None = None) -> None:
         """Send a WebSocket frame; a newer one with the same key may take the place of a waiting
         one (`CoalesceByKey`).
+        """
+
+    @property
+    def push_all(self) -> Callable[[Sequence[bytes], bytes], None] | None:
+        """`push` for several frames in one write, given as they are and in one piece; None where
+        there is no such thing.
         """
 
     def started(self, key: int, channel: Pid) -> None:

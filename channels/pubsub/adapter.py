@@ -35,6 +35,9 @@ Dispatcher: TypeAlias = Callable[[Iterable[Subscription], Pid | None, Any], None
 
 Runs in the process that broadcasts, or in PubSub's own when a topic is large; then several times
 for one message, each time with a part of the subscriptions. It must not wait.
+
+One that has a method `together(subscriptions, messages)`, where `messages` are pairs (sender,
+message) in their order, is given several at once when they wait for the same large topic.
 """
 
 

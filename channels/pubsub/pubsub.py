@@ -8,7 +8,8 @@ argument: PubSub knows nothing of channels.
 
 A topic of more than `CHUNK` subscribers is not dispatched in one go, which would hold up every
 other process: PubSub's own process does it in parts and lets others run between them. Until it has
-caught up, all broadcasts go through it and so stay in order. The broadcasting process's own
+caught up, all broadcasts go through it and so stay in order; those that have come meanwhile for the
+same subscribers, one right behind the other, it dispatches together. The broadcasting process's own
 subscriptions are served at once all the same: what it pushes next must come after its broadcast.
 
 Source: `Phoenix.PubSub`, whose registry dispatches in the broadcasting process too and is linked to
@@ -17,6 +18,7 @@ its subscribers.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, cast
 
 import attrs
@@ -25,6 +27,7 @@ import trio
 
 from actors import GenServer, Node, Pid, self_pid
 from actors.failures import concerns_trio
+from actors.pid import Cast
 from actors.process import Process, current_process
 from actors.reports import emit, fact
 from actors.tracebacks import plain_traceback
@@ -36,8 +39,10 @@ from supervisors import Strategy, Supervisor
 __all__ = ("CHUNK", "PubSub", "PubSubNotStartedError", "PubSubStatistics")
 
 _log = structlog.get_logger("channels")
-CHUNK = 512
+CHUNK = 256
 """Subscribers that are served before other processes get a turn."""
+MOST_TOGETHER = 16
+"""Broadcasts that are dispatched together."""
 
 
 class PubSubNotStartedError(ChannelsError, RuntimeError):
@@ -70,6 +75,7 @@ class PubSub:
         self._adapter: Adapter = adapter or LocalAdapter()
         self._topics: dict[str, dict[Subscription, None]] = {}
         self._topics_of: dict[Pid, list[tuple[str, Subscription]]] = {}
+        self._crowds: dict[str, tuple[Subscription, ...]] = {}  # of large topics, until one changes
         self._node: Node | None = None
         self._process: Process | None = None  # of the server
         self._server: Pid | None = None
@@ -120,6 +126,7 @@ class PubSub:
         self._check_started()
         pid = pid or self_pid()
         subscription = Subscription(pid, metadata)
+        self._crowds.pop(topic, None)
         self._topics.setdefault(topic, {})[subscription] = None
         self._topics_of.setdefault(pid, []).append((topic, subscription))
 
@@ -182,27 +189,36 @@ class PubSub:
         subscriptions = self._topics.get(topic)
         if not subscriptions:
             return
-        everyone = tuple(subscriptions)  # whoever reacts by leaving must not disturb the walk
-        if len(everyone) <= CHUNK and not self._waiting:
-            dispatcher(everyone, sender, message)
+        if len(subscriptions) <= CHUNK and not self._waiting:
+            # A copy: whoever reacts by leaving must not disturb the walk.
+            dispatcher(tuple(subscriptions), sender, message)
         else:
-            self._dispatch_in_parts(topic, everyone, sender, message, dispatcher)
+            self._dispatch_in_parts(topic, sender, message, dispatcher)
 
     def _dispatch_in_parts(
-        self,
-        topic: str,
-        everyone: tuple[Subscription, ...],
-        sender: Pid | None,
-        message: Any,
-        dispatcher: Dispatcher,
+        self, topic: str, sender: Pid | None, message: Any, dispatcher: Dispatcher
     ) -> None:
-        own = {entry for name, entry in self._topics_of.get(self_pid(), ()) if name == topic}
+        everyone = self._crowd(topic)
+        here = self_pid()
+        own = [entry for name, entry in self._topics_of.get(here, ()) if name == topic]
         if own:
-            dispatcher(tuple(own), sender, message)
-            everyone = tuple(entry for entry in everyone if entry not in own)
+            dispatcher(own, sender, message)
+            if sender is None or sender is here:
+                sender = here
+            else:
+                everyone = tuple(entry for entry in everyone if entry.pid is not here)
         self._waiting += 1
         assert self._server is not None  # checked by _dispatch
         self._server.cast(Job(everyone, sender, message, dispatcher))
+
+    def _crowd(self, topic: str) -> tuple[Subscription, ...]:
+        """All subscriptions to `topic`: the same tuple until one comes or goes."""
+        crowd = self._crowds.get(topic)
+        if crowd is None:
+            crowd = tuple(self._topics[topic])
+            if len(crowd) > CHUNK:
+                self._crowds[topic] = crowd
+        return crowd
 
     # -- for its process -------------------------------------------------------------------------
 
@@ -211,10 +227,10 @@ class PubSub:
         self._node, self._process, self._server = node, process, process.pid
         node.on_exit(self._forget)
 
-    def job_done(self, server: Pid) -> None:
-        """A broadcast that was dispatched in parts is complete."""
+    def jobs_done(self, server: Pid, count: int) -> None:
+        """So many broadcasts that were dispatched in parts are complete."""
         if server is self._server:
-            self._waiting -= 1
+            self._waiting -= count
 
     def _forget(self, pid: Pid) -> None:
         for topic, subscription in self._topics_of.pop(pid, ()):
@@ -231,6 +247,7 @@ class PubSub:
         self._node = self._process = self._server = None
         self._waiting = 0
         self._topics.clear()
+        self._crowds.clear()
         self._topics_of.clear()
         for pid in subscribers:
             pid.target.receive_exit(server, reason, linked=True)
@@ -238,6 +255,7 @@ class PubSub:
     def _remove(self, topic: str, subscription: Subscription) -> None:
         subscriptions = self._topics[topic]
         del subscriptions[subscription]
+        self._crowds.pop(topic, None)
         if not subscriptions:
             del self._topics[topic]
 
@@ -255,6 +273,14 @@ class Job:
     message: Any
     dispatcher: Dispatcher
 
+    def goes_with(self, other: object) -> bool:
+        """Whether both are for the same subscribers, in the same way."""
+        return (
+            isinstance(other, Job)
+            and other.subscriptions is self.subscriptions
+            and other.dispatcher is self.dispatcher
+        )
+
 
 class PubSubServer(GenServer):
     """The process of a PubSub: dispatches what is too much for one step."""
@@ -263,24 +289,49 @@ class PubSubServer(GenServer):
         """Open the table for subscribers; it is closed in the death procedure of this process."""
         self._pubsub = pubsub
         process = current_process()
+        self._mailbox = process.mailbox
         pubsub.attach(cast("Node", process.node), process)
 
     async def handle_cast(self, message: Job) -> None:
-        """Dispatch one broadcast; other processes run between the parts."""
+        """Dispatch a broadcast, and those behind it that go with it; other processes run between
+        the parts.
+        """
+        jobs = [message]
+        if hasattr(message.dispatcher, "together"):
+            jobs += self._take_those_that_go_with(message)
         everyone = message.subscriptions
         failure: BaseException | None = None
         try:
             for start in range(0, len(everyone), CHUNK):
-                part = everyone[start : start + CHUNK]
                 try:
-                    message.dispatcher(part, message.sender, message.message)
+                    _dispatch_part(everyone[start : start + CHUNK], jobs)
                 except BaseException as error:  # noqa: ASYNC103  # costs nobody's subscription
                     if concerns_trio(error):
                         raise
                     failure = failure or error  # the other parts are served all the same
                 await trio.lowlevel.checkpoint()
         finally:
-            self._pubsub.job_done(self.pid)
+            self._pubsub.jobs_done(self.pid, len(jobs))
         if failure is not None:
             stack = plain_traceback(failure)
-            emit(_log, "error", "broadcast failed", message=fact(message.message), stack=stack)
+            messages = [fact(job.message) for job in jobs]
+            emit(_log, "error", "broadcast failed", messages=messages, stack=stack)
+
+    def _take_those_that_go_with(self, job: Job) -> list[Job]:
+        """Out of the mailbox, which this process alone reads."""
+        queue, taken = self._mailbox.queue, list[Job]()
+        while queue and isinstance(queue, deque) and len(taken) < MOST_TOGETHER - 1:
+            following = queue[0]
+            if type(following) is not Cast or not job.goes_with(following.message):
+                break
+            taken.append(queue.popleft().message)
+        return taken
+
+
+def _dispatch_part(part: tuple[Subscription, ...], jobs: list[Job]) -> None:
+    dispatcher = jobs[0].dispatcher
+    if len(jobs) == 1:
+        dispatcher(part, jobs[0].sender, jobs[0].message)
+    else:
+        together: Any = dispatcher  # which has the method, or these would be by themselves
+        together.together(part, [(job.sender, job.message) for job in jobs])

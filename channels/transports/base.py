@@ -15,7 +15,7 @@ with it, because they monitor it in turn; one that is too busy to hear of it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -105,6 +105,7 @@ class TransportProcess:
         "pid",
         "pubsub",
         "push",
+        "push_all",
         "serializer",
     )
 
@@ -128,6 +129,7 @@ class TransportProcess:
         self.pubsub = pubsub
         self.serializer = serializer
         self.push: Callable[..., None] = drop  # until there is somewhere to push to
+        self.push_all: Callable[[Sequence[bytes], bytes], None] | None = None
         self._process = process
         self._socket = socket
         self._socket_id = socket_id

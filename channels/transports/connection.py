@@ -137,7 +137,7 @@ class Connection(TransportProcess):
             self._stop_timers()
             await trio.aclose_forcefully(outbox)
             raise
-        self.push = outbox.push
+        self.push, self.push_all = outbox.push, outbox.push_all
         self._engine.watcher = self
 
     async def run(self, poller: Poller | None = None) -> Sleep | None:
@@ -192,7 +192,7 @@ class Connection(TransportProcess):
         """Let go of what holds us in turn, so that nothing of us waits for the cycle collector."""
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
-        self.push = drop
+        self.push, self.push_all = drop, None
         self._engine = self._idle_timer = self._close_timer = None
         return outbox
 

@@ -6,7 +6,7 @@ this half is all decisions about what leaves when, and the hot path of every bro
 
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 
 import attrs
 import trio
@@ -132,6 +132,28 @@ class Writer:
         if sent != len(frame):
             self._queue_rest(frame, sent)
 
+    def push_all(self, frames: Sequence[bytes], joined: bytes) -> None:
+        """`push` for each of several frames, in one write where that can be; `joined` are their
+        bytes in one piece, which the caller makes once for many connections.
+        """
+        send = self._direct
+        if send is None:
+            for frame in frames:
+                self._queue(frame, None)
+            return
+        try:
+            sent = send(joined)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._break(error)
+            return
+        self.bytes_out += sent
+        if sent == len(joined):
+            self.frames_out += len(frames)
+        else:
+            self._queue_rest_of_all(frames, sent)
+
     def push_control(self, frame: bytes, key: Hashable | None = None) -> None:
         """As `push`, for a control frame: it is never dropped for data, only for its own `key`.
 
@@ -244,6 +266,17 @@ class Writer:
             self._backlog.append(frame)
         self._direct = None
         self._start_writer()
+
+    def _queue_rest_of_all(self, frames: Sequence[bytes], sent: int) -> None:
+        """As if each had been pushed by itself: the first that did not fit is accepted whole."""
+        for frame in frames:
+            if self._direct is None:
+                self._queue(frame, None)  # behind the one that did not fit
+                continue
+            self.frames_out += 1
+            if sent < len(frame):
+                self._queue_rest(frame, sent)
+            sent -= len(frame)
 
     def _excess(self, frame: bytes) -> int:
         if not self._limit or not self.queued_bytes:
