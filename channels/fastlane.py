@@ -12,7 +12,7 @@ A decision, not a process: it runs wherever the broadcast is dispatched. Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import structlog
@@ -57,136 +57,148 @@ class Fastlane:
         self.push_all = push_all
 
 
+class Parcel:
+    """A broadcast, and its frame for each serializer that was asked. Encoded once for each, when it
+    is broadcast: what the broadcaster changes later does not show.
+    """
+
+    __slots__ = ("broadcast", "event", "failures", "frames", "key")
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self.broadcast = broadcast
+        self.event = broadcast.event
+        self.key: Hashable | None = None
+        if broadcast.key is not None:
+            self.key = (broadcast.topic, broadcast.event, broadcast.key)
+        self.frames: dict[Serializer, bytes] = {}
+        self.failures: dict[Serializer, ChannelsError] = {}
+
+    def frame(self, serializer: Serializer) -> bytes | None:
+        """None: it cannot be written."""
+        if serializer not in self.frames and serializer not in self.failures:
+            try:
+                self.frames[serializer] = frame(*serializer.encode_broadcast(self.broadcast))
+            except ChannelsError as error:
+                self.failures[serializer] = error
+        return self.frames.get(serializer)
+
+    def tell_failures(self) -> None:
+        """Clients whose serializer cannot write it miss it, which is logged. Raises where none can,
+        unless the payload is `Binary`, which is legal and yet not for everybody.
+        """
+        is_binary = isinstance(self.broadcast.payload, Binary)
+        if self.failures and not self.frames and not is_binary:
+            raise next(iter(self.failures.values()))
+        for serializer, error in self.failures.items():
+            emit(
+                _log,
+                "debug" if is_binary else "error",
+                "broadcast not written",
+                serializer=serializer.name,
+                problem=str(error)[:200],
+            )
+
+
 class FastlaneDispatcher:
     """See the module; without state, so one is enough: `dispatch`."""
 
     __slots__ = ()
 
+    def prepare(self, subscriptions: Iterable[Subscription], broadcast: Broadcast) -> Parcel:
+        """Encode `broadcast` for all of them. Raises as a call does."""
+        parcel = Parcel(broadcast)
+        lanes = (entry.metadata for entry in subscriptions if type(entry.metadata) is Fastlane)
+        for serializer in {lane.serializer for lane in lanes}:
+            parcel.frame(serializer)
+        parcel.tell_failures()
+        return parcel
+
     def __call__(
-        self, subscriptions: Iterable[Subscription], sender: Pid | None, broadcast: Broadcast
+        self,
+        subscriptions: Iterable[Subscription],
+        sender: Pid | None,
+        broadcast: Broadcast | Parcel,
     ) -> None:
         """Deliver `broadcast` to all but `sender`.
 
-        Clients whose serializer cannot write it miss it, which is logged: neither the others nor
-        the broadcaster suffer for who is there. Raises `InvalidPayloadError` or `FieldTooLongError`
-        where no serializer that is asked can write it, unless the payload is `Binary`, which is
-        legal and yet not for everybody.
+        Clients whose serializer cannot write it miss it: neither the others nor the broadcaster
+        suffer for who is there. Raises `InvalidPayloadError` or `FieldTooLongError` where no
+        serializer that is asked can write it.
         """
-        frames: dict[Serializer, bytes] = {}
-        failures: dict[Serializer, ChannelsError] | None = None
-        event = broadcast.event
-        key = None if broadcast.key is None else (broadcast.topic, event, broadcast.key)
-        for subscription in subscriptions:
-            pid = subscription.pid
-            if pid is sender:
-                continue
-            lane = subscription.metadata
-            if type(lane) is not Fastlane or event in lane.intercepts:
-                try:
-                    pid.send(broadcast)
-                except MailboxFullError:
-                    continue  # telemetry has told; the others must not miss it
-                continue
-            serializer = lane.serializer
-            data = frames.get(serializer)
-            if data is None:
-                if failures is not None and serializer in failures:
-                    continue
-                try:
-                    data = frames[serializer] = frame(*serializer.encode_broadcast(broadcast))
-                except ChannelsError as error:
-                    failures = {**(failures or {}), serializer: error}
-                    continue
-            if key is None:
-                lane.push(data)
-            else:
-                lane.push(data, key)
-        if failures is not None:
-            _tell(broadcast, failures, written=bool(frames))
+        if isinstance(broadcast, Parcel):
+            _deliver(subscriptions, sender, broadcast)
+        else:
+            parcel = Parcel(broadcast)
+            _deliver(subscriptions, sender, parcel)
+            parcel.tell_failures()
 
     def together(
-        self,
-        subscriptions: Sequence[Subscription],
-        broadcasts: Sequence[tuple[Pid | None, Broadcast]],
+        self, subscriptions: Iterable[Subscription], parcels: Sequence[tuple[Pid | None, Parcel]]
     ) -> None:
-        """As one call for each of the pairs (sender, broadcast), in this order."""
-        batches = _Batches([broadcast for _, broadcast in broadcasts])
-        senders = {sender for sender, _ in broadcasts}
-        single: list[Subscription] = []
+        """As one call for each of the pairs (sender, parcel), in this order."""
+        batches: dict[Serializer, _Batch | None] = {}
+        senders = {sender for sender, _ in parcels}
+        apart: list[Subscription] = []
         for subscription in subscriptions:
             lane = subscription.metadata
             if (
-                type(lane) is Fastlane
-                and lane.push_all is not None
-                and not lane.intercepts
-                and subscription.pid not in senders
-                and (batch := batches.of(lane.serializer)) is not None
+                type(lane) is not Fastlane
+                or lane.push_all is None
+                or lane.intercepts
+                or subscription.pid in senders
             ):
-                lane.push_all(*batch)
+                apart.append(subscription)
+                continue
+            serializer = lane.serializer
+            if serializer not in batches:
+                batches[serializer] = _batch([parcel for _, parcel in parcels], serializer)
+            batch = batches[serializer]
+            if batch is None:
+                apart.append(subscription)
             else:
-                single.append(subscription)
-        if single:
-            _dispatch_each(single, broadcasts)
-
-
-def _dispatch_each(
-    subscriptions: Sequence[Subscription], broadcasts: Sequence[tuple[Pid | None, Broadcast]]
-) -> None:
-    """One by one; one that fails costs the others nothing, and is raised when all have gone."""
-    failure: Exception | None = None
-    for sender, broadcast in broadcasts:
-        try:
-            dispatch(subscriptions, sender, broadcast)
-        except Exception as error:  # raised below
-            failure = failure or error
-    if failure is not None:
-        raise failure
+                lane.push_all(*batch)
+        for sender, parcel in parcels:
+            _deliver(apart, sender, parcel)
 
 
 dispatch: Final = FastlaneDispatcher()
 """The dispatcher of channels."""
 
 
+def _deliver(subscriptions: Iterable[Subscription], sender: Pid | None, parcel: Parcel) -> None:
+    event, key, frames = parcel.event, parcel.key, parcel.frames
+    for subscription in subscriptions:
+        pid = subscription.pid
+        if pid is sender:
+            continue
+        lane = subscription.metadata
+        if type(lane) is not Fastlane or event in lane.intercepts:
+            try:
+                pid.send(parcel.broadcast)
+            except MailboxFullError:
+                continue  # telemetry has told; the others must not miss it
+            continue
+        data = frames.get(lane.serializer) or parcel.frame(lane.serializer)
+        if data is None:
+            continue
+        if key is None:
+            lane.push(data)
+        else:
+            lane.push(data, key)
+
+
 _Batch: TypeAlias = tuple[Sequence[bytes], bytes]
 """Some frames, and their bytes in one piece."""
 
 
-class _Batches:
-    """Some broadcasts, encoded once for each serializer that can write all of them."""
-
-    def __init__(self, broadcasts: Sequence[Broadcast]) -> None:
-        self._broadcasts = broadcasts
-        self._batches: dict[Serializer, _Batch | None] = {}
-
-    def of(self, serializer: Serializer) -> _Batch | None:
-        """None: these do not go together."""
-        if serializer not in self._batches:
-            self._batches[serializer] = self._encode(serializer)
-        return self._batches[serializer]
-
-    def _encode(self, serializer: Serializer) -> _Batch | None:
-        if any(broadcast.key is not None for broadcast in self._broadcasts):
-            return None  # a frame that may take the place of another one goes by itself
-        try:
-            frames = [frame(*serializer.encode_broadcast(each)) for each in self._broadcasts]
-        except Exception:  # a serializer of the application may raise what it likes
-            return None  # and does so again when they go one by one
-        if sum(map(len, frames)) > _MOST_TOGETHER:
+def _batch(parcels: Sequence[Parcel], serializer: Serializer) -> _Batch | None:
+    """None where these do not go together: one that cannot be written, one that may take the place
+    of another one, too many bytes.
+    """
+    frames: list[bytes] = []
+    for parcel in parcels:
+        data = parcel.frame(serializer)
+        if data is None or parcel.key is not None:
             return None
-        return frames, b"".join(frames)
-
-
-def _tell(
-    broadcast: Broadcast, failures: dict[Serializer, ChannelsError], *, written: bool
-) -> None:
-    is_binary = isinstance(broadcast.payload, Binary)
-    if not written and not is_binary:
-        raise next(iter(failures.values()))
-    for serializer, error in failures.items():
-        emit(
-            _log,
-            "debug" if is_binary else "error",
-            "broadcast not written",
-            serializer=serializer.name,
-            problem=str(error)[:200],
-        )
+        frames.append(data)
+    return (frames, b"".join(frames)) if sum(map(len, frames)) <= _MOST_TOGETHER else None

@@ -6,6 +6,7 @@ what is done with one here.
 
 from channels.pubsub.adapter import (
     Adapter,
+    BatchDispatcher,
     Dispatcher,
     LocalBroadcast,
     Subscription,
@@ -17,6 +18,7 @@ from channels.pubsub.pubsub import CHUNK, PubSub, PubSubNotStartedError
 __all__ = (
     "CHUNK",
     "Adapter",
+    "BatchDispatcher",
     "Dispatcher",
     "LocalAdapter",
     "LocalBroadcast",

@@ -6,12 +6,19 @@ Source: `Phoenix.PubSub.Adapter` and the dispatcher argument of `Phoenix.PubSub.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from actors import MailboxFullError, Pid
 
-__all__ = ("Adapter", "Dispatcher", "LocalBroadcast", "Subscription", "send_to_each")
+__all__ = (
+    "Adapter",
+    "BatchDispatcher",
+    "Dispatcher",
+    "LocalBroadcast",
+    "Subscription",
+    "send_to_each",
+)
 
 
 class Subscription:
@@ -36,9 +43,30 @@ Dispatcher: TypeAlias = Callable[[Iterable[Subscription], Pid | None, Any], None
 Runs in the process that broadcasts, or in PubSub's own when a topic is large; then several times
 for one message, each time with a part of the subscriptions. It must not wait.
 
-One that has a method `together(subscriptions, messages)`, where `messages` are pairs (sender,
-message) in their order, is given several at once when they wait for the same large topic.
+For large topics one may be a `BatchDispatcher`.
 """
+
+
+@runtime_checkable
+class BatchDispatcher(Protocol):
+    """A dispatcher that is told beforehand of a message for a large topic, and is given several at
+    once when they wait for the same subscribers.
+    """
+
+    def __call__(
+        self, subscriptions: Iterable[Subscription], sender: Pid | None, message: Any
+    ) -> None:
+        """As any dispatcher. `message` may be what `prepare` has made of it."""
+
+    def prepare(self, subscriptions: Iterable[Subscription], message: Any) -> Any:
+        """In the process that broadcasts, at once: what stands for `message` from now on. What it
+        raises is raised there, and then nothing is delivered.
+        """
+
+    def together(
+        self, subscriptions: Iterable[Subscription], prepared: Sequence[tuple[Pid | None, Any]]
+    ) -> None:
+        """As one call for each of the pairs (sender, prepared message), in their order."""
 
 
 def send_to_each(subscriptions: Iterable[Subscription], sender: Pid | None, message: Any) -> None:

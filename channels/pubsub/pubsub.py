@@ -18,31 +18,25 @@ its subscribers.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any, cast
+from typing import Any
 
 import attrs
-import structlog
-import trio
 
-from actors import GenServer, Node, Pid, self_pid
-from actors.failures import concerns_trio
-from actors.pid import Cast
-from actors.process import Process, current_process
-from actors.reports import emit, fact
-from actors.tracebacks import plain_traceback
+from actors import Node, Pid, self_pid
+from actors.process import Process
 from channels.exceptions import ChannelsError
-from channels.pubsub.adapter import Adapter, Dispatcher, Subscription, send_to_each
+from channels.pubsub.adapter import (
+    Adapter,
+    BatchDispatcher,
+    Dispatcher,
+    Subscription,
+    send_to_each,
+)
 from channels.pubsub.local import LocalAdapter
+from channels.pubsub.server import CHUNK, Job, PubSubServer
 from supervisors import Strategy, Supervisor
 
 __all__ = ("CHUNK", "PubSub", "PubSubNotStartedError", "PubSubStatistics")
-
-_log = structlog.get_logger("channels")
-CHUNK = 256
-"""Subscribers that are served before other processes get a turn."""
-MOST_TOGETHER = 16
-"""Broadcasts that are dispatched together."""
 
 
 class PubSubNotStartedError(ChannelsError, RuntimeError):
@@ -199,6 +193,8 @@ class PubSub:
         self, topic: str, sender: Pid | None, message: Any, dispatcher: Dispatcher
     ) -> None:
         everyone = self._crowd(topic)
+        if isinstance(dispatcher, BatchDispatcher):
+            message = dispatcher.prepare(everyone, message)
         here = self_pid()
         own = [entry for name, entry in self._topics_of.get(here, ()) if name == topic]
         if own:
@@ -262,76 +258,3 @@ class PubSub:
     def _check_started(self) -> None:
         if self._server is None:
             raise PubSubNotStartedError(self.name)
-
-
-@attrs.frozen
-class Job:
-    """A broadcast to be dispatched in parts."""
-
-    subscriptions: tuple[Subscription, ...]
-    sender: Pid | None
-    message: Any
-    dispatcher: Dispatcher
-
-    def goes_with(self, other: object) -> bool:
-        """Whether both are for the same subscribers, in the same way."""
-        return (
-            isinstance(other, Job)
-            and other.subscriptions is self.subscriptions
-            and other.dispatcher is self.dispatcher
-        )
-
-
-class PubSubServer(GenServer):
-    """The process of a PubSub: dispatches what is too much for one step."""
-
-    def init(self, pubsub: PubSub) -> None:
-        """Open the table for subscribers; it is closed in the death procedure of this process."""
-        self._pubsub = pubsub
-        process = current_process()
-        self._mailbox = process.mailbox
-        pubsub.attach(cast("Node", process.node), process)
-
-    async def handle_cast(self, message: Job) -> None:
-        """Dispatch a broadcast, and those behind it that go with it; other processes run between
-        the parts.
-        """
-        jobs = [message]
-        if hasattr(message.dispatcher, "together"):
-            jobs += self._take_those_that_go_with(message)
-        everyone = message.subscriptions
-        failure: BaseException | None = None
-        try:
-            for start in range(0, len(everyone), CHUNK):
-                try:
-                    _dispatch_part(everyone[start : start + CHUNK], jobs)
-                except BaseException as error:  # noqa: ASYNC103  # costs nobody's subscription
-                    if concerns_trio(error):
-                        raise
-                    failure = failure or error  # the other parts are served all the same
-                await trio.lowlevel.checkpoint()
-        finally:
-            self._pubsub.jobs_done(self.pid, len(jobs))
-        if failure is not None:
-            stack = plain_traceback(failure)
-            messages = [fact(job.message) for job in jobs]
-            emit(_log, "error", "broadcast failed", messages=messages, stack=stack)
-
-    def _take_those_that_go_with(self, job: Job) -> list[Job]:
-        """Out of the mailbox, which this process alone reads."""
-        queue, taken = self._mailbox.queue, list[Job]()
-        while queue and isinstance(queue, deque) and len(taken) < MOST_TOGETHER - 1:
-            following = queue[0]
-            if type(following) is not Cast or not job.goes_with(following.message):
-                break
-            taken.append(queue.popleft().message)
-        return taken
-
-
-def _dispatch_part(part: tuple[Subscription, ...], jobs: list[Job]) -> None:
-    dispatcher = jobs[0].dispatcher
-    if len(jobs) == 1:
-        dispatcher(part, jobs[0].sender, jobs[0].message)
-    else:
-        together: Any = dispatcher  # which has the method, or these would be by themselves
-        together.together(part, [(job.sender, job.message) for job in jobs])

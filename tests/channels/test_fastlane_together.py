@@ -10,10 +10,11 @@ import trio
 import trio.testing
 
 from actors import Pid, receive, spawn
+from channels.exceptions import InvalidPayloadError
 from channels.fastlane import NOTHING, Fastlane, dispatch
 from channels.messages import Binary, Broadcast
 from channels.pubsub import CHUNK, PubSub
-from channels.pubsub.pubsub import MOST_TOGETHER
+from channels.pubsub.server import MOST_TOGETHER
 from channels.serializers import V1, V2
 from channels.transports.frames import frame
 from supervisors import Supervisor
@@ -210,28 +211,28 @@ async def test_one_that_a_serializer_cannot_write_costs_its_clients_only_that_on
     assert {log["event"] for log in logs} == {"broadcast not written"}
 
 
-async def test_one_that_nobody_can_get_is_told_and_costs_the_others_nothing(pubsub):
+async def test_one_that_nobody_can_get_is_raised_in_the_broadcaster_and_costs_the_others_nothing(
+    pubsub,
+):
+    """C12: as in a small room."""
     clients = crowd(pubsub)
-    with structlog.testing.capture_logs() as logs:
-        await broadcast(pubsub, message(1), Broadcast("room", "said", [1]), message(2))
-    assert {log["event"] for log in logs} == {"broadcast failed"}
+    pubsub.broadcast("room", message(1), dispatch)
+    with pytest.raises(InvalidPayloadError):
+        pubsub.broadcast("room", Broadcast("room", "said", [1]), dispatch)
+    await broadcast(pubsub, message(2))
+    assert all(client.writes == [written(message(1), message(2))] for client in clients)
+
+
+@pytest.mark.parametrize("count", [3, 2 * CHUNK + 7], ids=["few", "many"])
+async def test_what_the_broadcaster_changes_later_does_not_show(count, pubsub):
+    clients = crowd(pubsub, count)
+    payload = {"number": 1}
+    pubsub.broadcast("room", Broadcast("room", "said", payload), dispatch)
+    payload["number"] = 2
+    pubsub.broadcast("room", Broadcast("room", "said", payload), dispatch)
+    payload["number"] = 3
+    await trio.testing.wait_all_tasks_blocked()
     assert all(client.frames == written(message(1), message(2)) for client in clients)
-
-
-async def test_a_serializer_that_crashes_on_one_costs_its_clients_only_that_one(pubsub):
-    class Fragile(V2):
-        def encode_broadcast(self, each):
-            if each.payload["number"] == 2:
-                raise ZeroDivisionError
-            return super().encode_broadcast(each)
-
-    fragile, others = crowd(pubsub, CHUNK, serializer=Fragile()), crowd(pubsub, CHUNK)
-    messages = [message(number) for number in range(1, 4)]
-    with structlog.testing.capture_logs() as logs:
-        await broadcast(pubsub, *messages)
-    assert {log["event"] for log in logs} == {"broadcast failed"}
-    assert all(client.frames == written(message(1), message(3)) for client in fragile)
-    assert all(client.writes == [written(*messages)] for client in others)
 
 
 async def test_a_dispatcher_that_knows_one_message_at_a_time_gets_one(pubsub):

@@ -1,0 +1,106 @@
+"""The process of a PubSub: dispatches what is too much for one step.
+
+Owner: its `PubSub`, which hands it the broadcasts for large topics, and all that come until it has
+caught up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import structlog
+import trio
+
+from actors import GenServer, Node, Pid
+from actors.failures import concerns_trio
+from actors.pid import Cast
+from actors.process import current_process
+from actors.reports import emit, fact
+from actors.tracebacks import plain_traceback
+from channels.pubsub.adapter import BatchDispatcher, Dispatcher, Subscription
+
+if TYPE_CHECKING:
+    from channels.pubsub.pubsub import PubSub
+
+__all__ = ("CHUNK", "MOST_TOGETHER", "Job", "PubSubServer")
+
+_log = structlog.get_logger("channels")
+
+CHUNK = 256
+"""Subscribers that are served before other processes get a turn."""
+MOST_TOGETHER = 16
+"""Broadcasts that are dispatched together."""
+
+
+@attrs.frozen
+class Job:
+    """A broadcast to be dispatched in parts."""
+
+    subscriptions: tuple[Subscription, ...]
+    sender: Pid | None
+    message: Any
+    dispatcher: Dispatcher
+
+    def goes_with(self, other: object) -> bool:
+        """Whether both are for the same subscribers, in the same way."""
+        return (
+            isinstance(other, Job)
+            and other.subscriptions is self.subscriptions
+            and other.dispatcher is self.dispatcher
+        )
+
+
+class PubSubServer(GenServer):
+    """The process of a PubSub: dispatches what is too much for one step."""
+
+    def init(self, pubsub: PubSub) -> None:
+        """Open the table for subscribers; it is closed in the death procedure of this process."""
+        self._pubsub = pubsub
+        process = current_process()
+        self._mailbox = process.mailbox
+        pubsub.attach(cast("Node", process.node), process)
+
+    async def handle_cast(self, message: Job) -> None:
+        """Dispatch a broadcast, and those behind it that go with it; other processes run between
+        the parts.
+        """
+        jobs = [message]
+        if isinstance(message.dispatcher, BatchDispatcher):
+            jobs += self._take_those_that_go_with(message)
+        everyone = message.subscriptions
+        failure: BaseException | None = None
+        try:
+            for start in range(0, len(everyone), CHUNK):
+                try:
+                    _dispatch_part(everyone[start : start + CHUNK], jobs)
+                except BaseException as error:  # noqa: ASYNC103  # costs nobody's subscription
+                    if concerns_trio(error):
+                        raise
+                    failure = failure or error  # the other parts are served all the same
+                await trio.lowlevel.checkpoint()
+        finally:
+            self._pubsub.jobs_done(self.pid, len(jobs))
+        if failure is not None:
+            stack = plain_traceback(failure)
+            messages = [fact(job.message) for job in jobs]
+            emit(_log, "error", "broadcast failed", messages=messages, stack=stack)
+
+    def _take_those_that_go_with(self, job: Job) -> list[Job]:
+        """Out of the mailbox, which this process alone reads."""
+        queue, taken = self._mailbox.queue, list[Job]()
+        while queue and isinstance(queue, deque) and len(taken) < MOST_TOGETHER - 1:
+            following = queue[0]
+            if type(following) is not Cast or not job.goes_with(following.message):
+                break
+            taken.append(queue.popleft().message)
+        return taken
+
+
+def _dispatch_part(part: tuple[Subscription, ...], jobs: list[Job]) -> None:
+    dispatcher = jobs[0].dispatcher
+    if len(jobs) > 1 and isinstance(dispatcher, BatchDispatcher):
+        dispatcher.together(part, [(job.sender, job.message) for job in jobs])
+    else:
+        dispatcher(part, jobs[0].sender, jobs[0].message)
