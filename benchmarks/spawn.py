@@ -18,5 +18,6 @@ def ask(options: Options) -> list[Result]:
             figure=RATE,
             others=(CPU,),
             goals=(of_limit(0.3), times(1.0, "Pykka")),
+            rounds=7,
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -13,6 +13,10 @@ from benchmarks.harness.units import Figure
 
 if TYPE_CHECKING:
     from benchmarks.harness.contest import Entry, Result
+
+
+PLANS_PACE: Final = 137_000.0
+"""Wakes a second of two bare tasks by each other on the machines of the plan (134 to 140 k)."""
 
 
 @attrs.frozen
@@ -86,6 +90,27 @@ def _absolute(number: float, words: str, holds: Callable[[float], bool]) -> Goal
             return _open(goal)
         found = result.headline(result.ours).median
         return Verdict(goal, holds(found), figure.show(found))
+
+    return judge
+
+
+def at_the_plans_pace(number: float) -> Goal:
+    """As `at_least` or `at_most`, with our figure brought to the pace of the machines for which the
+    number was written down: a rate or a time says nothing about a machine of another speed.
+    """
+
+    def judge(result: Result) -> Verdict:
+        figure = result.figure
+        words = "at least" if figure.higher_is_better else "at most"
+        goal = f"{words} {figure.show(number)} at the pace of the plan's machines"
+        limit = result.first(Role.LIMIT)
+        if limit is None or result.ours is None or "pace" not in limit.figures:
+            return _open(goal)
+        pace = limit.figures["pace"].median / PLANS_PACE
+        here = result.headline(result.ours).median
+        there = here / pace if figure.higher_is_better else here * pace
+        met = there >= number if figure.higher_is_better else there <= number
+        return Verdict(goal, met, f"{figure.show(there)}, as this one has {pace:.2f} of it")
 
     return judge
 

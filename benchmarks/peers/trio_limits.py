@@ -21,6 +21,7 @@ from benchmarks.harness.lines import serve
 from benchmarks.harness.stopwatch import LATENCY_SAMPLES, Figures, Scales, Stopwatch, latencies
 
 BURST = 1_000
+PACE_SECONDS = 0.15
 
 
 def _abort(_raise_cancel: object) -> Abort:
@@ -64,7 +65,13 @@ def call(callers: int, seconds: float) -> Figures:
             nursery.cancel_scope.cancel()
         return figures
 
-    return trio.run(main)
+    figures = trio.run(main)
+    return {**figures, "pace": figures["rate"] if callers == 1 else _pace()}
+
+
+def _pace() -> float:
+    """How quick the machine is just now: the rate of `call` with one caller."""
+    return call(1, PACE_SECONDS)["rate"]
 
 
 async def measure_calls(
@@ -193,7 +200,7 @@ def restart(count: int) -> Figures:
                     times.append(time.perf_counter_ns() - start)
         return {**watch.figures(count), **latencies(times)}
 
-    return trio.run(main)
+    return {**trio.run(main), "pace": _pace()}
 
 
 if __name__ == "__main__":

@@ -22,12 +22,19 @@ from benchmarks.harness.contestants import Role
 from benchmarks.harness.curves import Curve, markdown
 from benchmarks.harness.environments import UnavailableError
 from benchmarks.harness.figures import Spread, ratio
-from benchmarks.harness.goals import ahead_of_every_peer, at_most, of_limit, times
+from benchmarks.harness.goals import (
+    PLANS_PACE,
+    ahead_of_every_peer,
+    at_most,
+    at_the_plans_pace,
+    of_limit,
+    times,
+)
 from benchmarks.harness.lines import Remote, RemoteError
 from benchmarks.harness.options import Options
 from benchmarks.harness.plot import svg
 from benchmarks.harness.stopwatch import percentile
-from benchmarks.harness.units import BYTES, CPU, RATE
+from benchmarks.harness.units import BYTES, CPU, P50, RATE
 from benchmarks.load.framing import Frames, masked, whole_frame
 from benchmarks.peers.raw_server import framed, unmasked
 
@@ -145,6 +152,45 @@ def test_for_memory_less_is_better():
         goals=(at_most(5 * 1024), ahead_of_every_peer),
     )
     assert [verdict.met for verdict in result.verdicts] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("pace", "rate", "met"),
+    [(0.5, 101, True), (0.5, 99, False), (2.0, 399, False), (2.0, 401, True)],
+)
+def test_a_rate_is_asked_at_the_pace_of_the_machines_that_it_was_written_for(pace, rate, met):
+    limit = [{**figures, "pace": pace * PLANS_PACE} for figures in rates(1, 9, 9, 9)]
+    result = contest(
+        Scripted("raw", Role.LIMIT, *limit),
+        Scripted("ours", Role.OURS, *rates(1, rate, rate, rate)),
+        goals=(at_the_plans_pace(200.0),),
+    )
+    assert result.verdicts[0].met is met
+    assert f"{pace:.2f}" in result.verdicts[0].found
+
+
+@pytest.mark.parametrize(("micros", "met"), [(399.0, True), (401.0, False)])
+def test_a_time_may_be_longer_on_a_slower_machine(micros, met):
+    result = hold(
+        "a title",
+        [
+            Scripted("raw", Role.LIMIT, {"p50_us": 1.0, "pace": PLANS_PACE / 2}),
+            Scripted("ours", Role.OURS, {"p50_us": micros}),
+        ],
+        Options(quick=True, rounds=1),
+        figure=P50,
+        goals=(at_the_plans_pace(200.0),),
+    )
+    assert result.verdicts[0].met is met
+
+
+def test_without_the_pace_of_this_machine_it_is_not_judged():
+    result = contest(
+        Scripted("raw", Role.LIMIT, *rates(1, 2, 3, 4)),
+        Scripted("ours", Role.OURS, *rates(1, 2, 3, 4)),
+        goals=(at_the_plans_pace(1.0),),
+    )
+    assert result.verdicts[0].met is None
 
 
 def test_a_goal_without_its_figures_is_neither_met_nor_missed():
