@@ -7,7 +7,7 @@ caught up.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 import structlog
@@ -54,6 +54,8 @@ class Job:
 
 class PubSubServer(GenServer):
     """The process of a PubSub: dispatches what is too much for one step."""
+
+    hibernate_after: ClassVar[float | None] = 1.0  # seconds; a PubSub of small topics needs no task
 
     def init(self, pubsub: PubSub) -> None:
         """Open the table for subscribers; it is closed in the death procedure of this process."""

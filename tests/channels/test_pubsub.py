@@ -237,6 +237,23 @@ async def test_a_large_topic_is_served_in_parts_and_others_run_in_between(pubsub
     assert all(listener.heard == ["hello"] for listener in crowd)
 
 
+async def test_its_process_has_no_task_any_more_when_no_large_topic_was_busy_for_a_second(
+    pubsub, autojump_clock
+):
+    def tasks() -> int:
+        return trio.lowlevel.current_statistics().tasks_living
+
+    crowd = await listeners(pubsub, "room", count=2 * CHUNK)
+    before = tasks()
+    for heard in (["hello"], ["hello", "hello"]):
+        pubsub.broadcast("room", "hello")
+        await trio.sleep(0.5)
+        assert tasks() == before + 1
+        await trio.sleep(1)
+        assert tasks() == before
+        assert all(listener.heard == heard for listener in crowd)
+
+
 async def test_broadcasts_stay_in_order_while_a_large_one_is_being_served(pubsub):
     await listeners(pubsub, "room", count=2 * CHUNK)
     [listener] = await listeners(pubsub, "room", "small")
