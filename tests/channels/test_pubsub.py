@@ -244,6 +244,7 @@ async def test_its_process_has_no_task_any_more_when_no_large_topic_was_busy_for
         return trio.lowlevel.current_statistics().tasks_living
 
     crowd = await listeners(pubsub, "room", count=2 * CHUNK)
+    await trio.sleep(1.5)
     before = tasks()
     for heard in (["hello"], ["hello", "hello"]):
         pubsub.broadcast("room", "hello")
