@@ -14,6 +14,8 @@ from benchmarks.harness.options import Options
 from benchmarks.harness.units import CPU, LATENCIES, RATE
 from benchmarks.rosters import actors
 
+ROUNDS = 9
+
 
 def ask(options: Options) -> list[Result]:
     seconds = options.seconds(0.15)
@@ -25,6 +27,7 @@ def ask(options: Options) -> list[Result]:
             figure=RATE,
             others=(CPU, *LATENCIES),
             goals=(of_limit(0.75), ahead_of_every_peer),
+            rounds=ROUNDS,
         ),
         hold(
             "call, 50 callers of one server",
@@ -33,5 +36,6 @@ def ask(options: Options) -> list[Result]:
             figure=RATE,
             others=(CPU,),
             goals=(at_least(200_000), at_the_plans_pace(200_000), times(2.0, "asyncio")),
+            rounds=ROUNDS,
         ),
     ]

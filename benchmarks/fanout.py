@@ -24,7 +24,7 @@ def ask(options: Options) -> list[Result]:
 
 def _with(members: int, options: Options) -> Result:
     def measure(server: Server, load: Remote) -> Figures:
-        order = {"server": server.pid, "seconds": options.seconds(0.7)}
+        order = {"server": server.pid, "seconds": options.seconds(0.5)}
         busy = load.request("fan_out", in_flight=IN_FLIGHT, **order)
         single = load.request("fan_out", in_flight=1, **order)
         return {**single, "rate": busy["rate"], "cpu_us": busy["cpu_us"]}

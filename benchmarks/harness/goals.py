@@ -31,16 +31,18 @@ class Verdict:
 Goal = Callable[["Result"], Verdict]
 
 
-def of_limit(least: float) -> Goal:
-    """At least this share of the first raw limit of the table."""
+def of_limit(bound: float) -> Goal:
+    """At least this share of the table's first raw limit; at most, where less is better."""
 
     def judge(result: Result) -> Verdict:
-        goal = f"at least {least:g} of the raw limit"
+        higher = result.figure.higher_is_better
+        goal = f"at {'least' if higher else 'most'} {bound:g} of the raw limit"
         limit = result.first(Role.LIMIT)
         if limit is None or result.ours is None:
             return _open(goal)
         share = ratio(result.headline(result.ours), result.headline(limit))
-        return Verdict(goal, share >= least, f"{share:.2f}{_by_cpu(result, limit)}")
+        met = share >= bound if higher else share <= bound
+        return Verdict(goal, met, f"{share:.2f}{_by_cpu(result, limit)}")
 
     return judge
 

@@ -144,14 +144,15 @@ def test_for_memory_less_is_better():
     result = hold(
         "memory",
         [
+            Scripted("raw", Role.LIMIT, *sizes(3900, 3900)),
             Scripted("ours", Role.OURS, *sizes(4000, 4000)),
             Scripted("peer", Role.PEER, *sizes(22_000, 22_000)),
         ],
         Options(rounds=1),
         figure=BYTES,
-        goals=(at_most(5 * 1024), ahead_of_every_peer),
+        goals=(at_most(5 * 1024), ahead_of_every_peer, of_limit(1.1), of_limit(1.0)),
     )
-    assert [verdict.met for verdict in result.verdicts] == [True, True]
+    assert [verdict.met for verdict in result.verdicts] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
