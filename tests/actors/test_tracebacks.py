@@ -8,7 +8,7 @@ from actors import plain_traceback
 def raised(function):
     try:
         function()
-    except BaseException as error:
+    except Exception as error:
         return error
     raise AssertionError("nothing was raised")
 
