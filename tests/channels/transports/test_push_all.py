@@ -103,7 +103,7 @@ async def test_after_the_last_frame_they_are_counted_as_dropped(opened):
 
 
 async def test_a_peer_that_is_gone_is_told_once(pair):
-    broken = []
+    broken: list[BaseException] = []
     outbox = Outbox(pair[0], spawn=lambda _: None, on_broken=broken.append)
 
     def fails(_):
