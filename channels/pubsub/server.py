@@ -7,7 +7,7 @@ caught up.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import attrs
 import structlog
@@ -16,13 +16,10 @@ import trio
 from actors import GenServer, Node, Pid
 from actors.failures import concerns_trio
 from actors.pid import Cast
-from actors.process import current_process
+from actors.process import Process, current_process
 from actors.reports import emit, fact
 from actors.tracebacks import plain_traceback
 from channels.pubsub.adapter import BatchDispatcher, Dispatcher, Subscription
-
-if TYPE_CHECKING:
-    from channels.pubsub.pubsub import PubSub
 
 __all__ = ("CHUNK", "MOST_TOGETHER", "Job", "PubSubServer")
 
@@ -52,12 +49,22 @@ class Job:
         )
 
 
+class Table(Protocol):
+    """What the process serves: the `PubSub`."""
+
+    def attach(self, node: Node, process: Process) -> None:
+        """`process` runs: from now on others may subscribe."""
+
+    def jobs_done(self, server: Pid, count: int) -> None:
+        """So many broadcasts that were dispatched in parts are complete."""
+
+
 class PubSubServer(GenServer):
     """The process of a PubSub: dispatches what is too much for one step."""
 
     hibernate_after: ClassVar[float | None] = 1.0  # seconds; a PubSub of small topics needs no task
 
-    def init(self, pubsub: PubSub) -> None:
+    def init(self, pubsub: Table) -> None:
         """Open the table for subscribers; it is closed in the death procedure of this process."""
         self._pubsub = pubsub
         process = current_process()
