@@ -257,6 +257,15 @@ def test_run_returns_what_main_returns():
     assert run(main, 1, 2, name="calculator") == 3
 
 
+@pytest.fixture
+def ctrl_c():
+    """It works; a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_node_in_order_and_is_raised():
     """N3."""
     log: list[Any] = []
@@ -272,6 +281,7 @@ def test_ctrl_c_ends_the_node_in_order_and_is_raised():
     assert log == [("b", SHUTDOWN), ("a", SHUTDOWN)]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_hurries():
     """N3."""
 
@@ -289,6 +299,7 @@ def test_a_second_ctrl_c_hurries():
         run(main)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_code_of_a_process_ends_the_node_in_order():
     log: list[Any] = []
 
