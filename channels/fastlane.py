@@ -73,6 +73,9 @@ class Parcel:
         self.frames: dict[Serializer, bytes] = {}
         self.failures: dict[Serializer, ChannelsError] = {}
 
+    def __repr__(self) -> str:
+        return repr(self.broadcast)
+
     def frame(self, serializer: Serializer) -> bytes | None:
         """None: it cannot be written."""
         if serializer not in self.frames and serializer not in self.failures:

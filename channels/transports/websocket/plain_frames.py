@@ -3,18 +3,16 @@ masked and uncompressed, which one read has brought to its end (RFC 6455, 5.2).
 
 Pure: bytes in, messages out. What is not plainly such a frame, and what is wrong with one, is left
 to the WebSocket library, which knows all the rules; it is asked for nothing that was taken here.
-Measured: 1 us for a message for which a library's parser takes 8.
+Measured: 2 us in the engine for a message for which it took 9 with the library's parser.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 from channels.messages import Opcode
 
 __all__ = ("take_plain",)
-
-Inbound: TypeAlias = tuple[Opcode, bytes]
 
 _OPCODES: Final = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}  # with FIN, without reserved bits
 _MASKED: Final = 0x80
@@ -22,12 +20,14 @@ _SIZE_16: Final = 126
 _LEAST: Final = 6  # bytes of a head with its mask
 
 
-def take_plain(data: bytes | bytearray, limit: int) -> tuple[list[Inbound], bytes | bytearray]:
+def take_plain(
+    data: bytes | bytearray, limit: int
+) -> tuple[list[tuple[Opcode, bytes]], bytes | bytearray]:
     """The messages at the beginning of `data`, which begins with a frame; and what is left of it.
 
     Each is of `limit` bytes at the most, and text is UTF-8.
     """
-    messages: list[Inbound] = []
+    messages: list[tuple[Opcode, bytes]] = []
     start, size = 0, len(data)
     while size - start >= _LEAST:
         opcode = _OPCODES.get(data[start])
