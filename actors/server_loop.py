@@ -6,6 +6,7 @@ coroutine would cost its memory once per server, and each helper call its time o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable
 from typing import Any, ClassVar, NoReturn, Protocol
 
@@ -162,6 +163,19 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
             if kind is Cast:
                 result = await server.handle_cast(item.message)
                 callback = "handle_cast"
+                if debug is None and type(queue) is deque:
+                    # A burst: those behind it, as long as there is nothing else to think of.
+                    while (
+                        result is None
+                        and credit > 0
+                        and queue
+                        and type(queue[0]) is Cast
+                        and queue is mailbox.queue  # not if the callback has received something
+                        and process.exit_reason is None
+                    ):
+                        credit -= 1
+                        item = queue.popleft()
+                        result = await server.handle_cast(item.message)
             elif kind is Continue:
                 result = await server.handle_continue(item.token)
                 callback = "handle_continue"

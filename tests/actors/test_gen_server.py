@@ -29,6 +29,7 @@ from actors import (
     monitor,
     receive,
     reply,
+    self_pid,
     send,
     spawn,
 )
@@ -233,6 +234,85 @@ async def test_messages_are_handled_one_at_a_time_in_order(node, autojump_clock)
     send(pid, "second")
     await pid.call("third")
     assert log == [("cast", ("sleep", 1)), ("info", "second"), ("call", "third")]
+
+
+# -- bursts of casts, which the loop handles in a row ------------------------------------------
+
+
+@pytest.fixture(params=[0, 1, 2, 5, 20, 100])
+def before(request):
+    """So many casts come before in the same burst: the loop knows by then how quick they are."""
+    return range(-request.param, 0)
+
+
+async def test_what_comes_between_the_casts_of_a_burst_keeps_its_place(node, before):
+    """P2."""
+    pid, log = await start()
+    for number in (*before, 1, 2):
+        pid.cast(number)
+    send(pid, "info")
+    pid.cast(3)
+    pid.cast(4)
+    await pid.call("call")
+    assert log == [
+        *(("cast", number) for number in before),
+        ("cast", 1),
+        ("cast", 2),
+        ("info", "info"),
+        ("cast", 3),
+        ("cast", 4),
+        ("call", "call"),
+    ]
+
+
+async def test_what_a_cast_in_a_burst_asks_for_comes_before_the_next(node, before):
+    """G12."""
+    pid, log = await start()
+    for message in (*before, 1, ("return", NoReply(then=Continue("then"))), 2):
+        pid.cast(message)
+    await pid.call("x")
+    assert log[-3:] == [("continue", "then"), ("cast", 2), ("call", "x")]
+
+
+async def test_a_server_that_is_ended_within_a_burst_handles_no_more_of_it(node, before):
+    handled: list[int] = []
+
+    class Ends(GenServer):
+        async def handle_cast(self, message):
+            handled.append(message)
+            if message == 2:
+                executioner.send(self.pid)  # handled in place: the signal comes within this step
+
+    async def execute():
+        node.processes[self_pid()].handle_in_place(lambda victim: victim.exit("ended"))
+        await trio.sleep_forever()
+
+    executioner = spawn(execute)
+    await wait_all_tasks_blocked()
+    pid = await Ends.start()
+    for number in (*before, 1, 2, 3):
+        pid.cast(number)
+    assert await pid.wait_exited() == "ended"
+    assert handled == [*before, 1, 2]
+
+
+async def test_a_cast_in_a_burst_may_receive_what_stands_behind_the_next(node, before):
+    """P4."""
+    handled: list[Any] = []
+
+    class Receives(GenServer):
+        async def handle_cast(self, message):
+            handled.append(message if message != 2 else await receive(str))
+
+        async def handle_call(self, request, sender):
+            return handled
+
+    pid = await Receives.start()
+    for number in (*before, 1, 2, 3):
+        pid.cast(number)
+    send(pid, "behind the third")
+    pid.cast(4)
+    assert await pid.call("x") == [*before, 1, "behind the third", 3, 4]
 
 
 # -- continue (G12) ------------------------------------------------------------------------------

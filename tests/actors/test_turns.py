@@ -39,9 +39,14 @@ def test_messages_that_take_no_time_are_limited_by_their_number(clock):
     assert handled(Turn(), clock, 0.0) == pytest.approx(MESSAGES_PER_TURN, abs=GLANCE)
 
 
-def test_quick_messages_are_limited_by_time_and_the_clock_is_looked_at_after_every_eighth(clock):
+def test_quick_messages_are_limited_by_time(clock):
     seconds = SECONDS_PER_TURN / 100
     assert 100 <= handled(Turn(), clock, seconds) <= 100 + 2 * GLANCE
+
+
+def test_while_messages_are_quick_the_clock_is_looked_at_more_and_more_rarely(clock):
+    turn = Turn()
+    assert [turn.look() for _ in range(7)] == [1, 2, 4, 8, GLANCE, GLANCE, GLANCE]
 
 
 def test_while_messages_are_slow_the_clock_is_looked_at_after_each_message(clock):
@@ -55,10 +60,16 @@ def test_while_messages_are_slow_the_clock_is_looked_at_after_each_message(clock
     assert turn.look() == 0
 
 
-def test_a_server_that_is_quick_is_trusted(clock):
+def test_a_server_that_has_been_quick_is_trusted_in_its_next_turn(clock):
     turn = Turn()
-    handled(turn, clock, SECONDS_PER_TURN * 2)
+    handled(turn, clock, 0.0)
+    assert turn.begin() == GLANCE
+
+
+def test_one_slow_look_ends_the_trust(clock):
+    turn = Turn()
+    handled(turn, clock, 0.0)
     turn.begin()
     turn.look()
-    clock.now += SECONDS_PER_TURN / 1000
-    assert turn.look() == GLANCE
+    clock.now += SECONDS_PER_TURN / 2
+    assert turn.look() == 1
