@@ -56,7 +56,7 @@ class Result:
         return entry.figures[self.figure.key]
 
     def of(self, entry: Entry, base: Entry | None) -> float | None:
-        """The ratio of two entries' medians; None where one of them is missing."""
+        """The ratio of two entries; None where one of them is missing."""
         if base is None or not entry.figures or not base.figures:
             return None
         return ratio(self.headline(entry), self.headline(base))

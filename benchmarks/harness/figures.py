@@ -2,7 +2,8 @@
 
 A figure is measured once per round, in several rounds; what is printed is the median of the rounds
 with the lowest and the highest, because a shared machine is noisy on one side and a mean would
-hide that. Ratios are ratios of medians.
+hide that. A ratio is the median of the rounds' ratios: what ran in the same round ran in the same
+second of such a machine, whose pace changes by half within one run.
 """
 
 from __future__ import annotations
@@ -16,26 +17,45 @@ import attrs
 
 @attrs.frozen
 class Spread:
-    """The median of several measurements, with the lowest and the highest of them."""
+    """One figure in several rounds: its median, the lowest and the highest."""
 
-    median: float
-    low: float
-    high: float
-    count: int
+    rounds: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Summarise `values`; raises ValueError if there is none."""
+        """Summarise `values`, in the order of the rounds; raises ValueError if there is none."""
         if not values:
             raise ValueError("a spread needs at least one value; got none")
-        return cls(median(values), min(values), max(values), len(values))
+        return cls(tuple(values))
+
+    @property
+    def median(self) -> float:
+        """The value in the middle."""
+        return median(self.rounds)
+
+    @property
+    def low(self) -> float:
+        """The lowest value."""
+        return min(self.rounds)
+
+    @property
+    def high(self) -> float:
+        """The highest value."""
+        return max(self.rounds)
 
 
 def ratio(of: Spread, to: Spread) -> float:
-    """The ratio of two medians; infinite if the second one is zero, NaN if both are."""
-    if to.median == 0.0:
-        return math.nan if of.median == 0.0 else math.inf
-    return of.median / to.median
+    """The median of the ratios of each round; infinite if all of `to` is zero, NaN if both are.
+
+    Raises ValueError if they are not of the same rounds.
+    """
+    pairs = zip(of.rounds, to.rounds, strict=True)
+    ratios = [_ratio(one, other) for one, other in pairs if one or other]
+    return median(ratios) if ratios else math.nan
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other else math.inf
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -1,14 +1,15 @@
-"""Goals: what design.md section 7 asks of a question, judged on the medians of one run."""
+"""Goals: what design.md section 7 asks of a question, judged on one run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from benchmarks.harness.contestants import Role
-from benchmarks.harness.figures import ratio
+from benchmarks.harness.figures import Spread, ratio
 from benchmarks.harness.units import Figure
 
 if TYPE_CHECKING:
@@ -108,11 +109,13 @@ def at_the_plans_pace(number: float) -> Goal:
         limit = result.first(Role.LIMIT)
         if limit is None or result.ours is None or "pace" not in limit.figures:
             return _open(goal)
-        pace = limit.figures["pace"].median / PLANS_PACE
-        here = result.headline(result.ours).median
-        there = here / pace if figure.higher_is_better else here * pace
-        met = there >= number if figure.higher_is_better else there <= number
-        return Verdict(goal, met, f"{figure.show(there)}, as this one has {pace:.2f} of it")
+        higher = figure.higher_is_better
+        shares = [found / PLANS_PACE for found in limit.figures["pace"].rounds]
+        pace = Spread.of(shares if higher else [1 / share for share in shares])
+        there = ratio(result.headline(result.ours), pace)
+        met = there >= number if higher else there <= number
+        shown = f"{figure.show(there)}, as this one has {median(shares):.2f} of it"
+        return Verdict(goal, met, shown)
 
     return judge
 

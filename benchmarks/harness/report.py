@@ -100,7 +100,12 @@ def _result(result: Result) -> dict[str, Any]:
                 "of_limit": result.of(entry, limit),
                 "of_limit_by_cpu": result.by_cpu(entry, limit),
                 "figures": {
-                    key: {"median": s.median, "low": s.low, "high": s.high, "rounds": s.count}
+                    key: {
+                        "median": s.median,
+                        "low": s.low,
+                        "high": s.high,
+                        "rounds": list(s.rounds),
+                    }
                     for key, s in entry.figures.items()
                 },
             }
