@@ -1,10 +1,10 @@
-"""A server that does what it is told, for the tests of GenServer."""
+"""A server that does what it is told, and one that counts, for the tests of GenServer."""
 
 from typing import Any
 
 import trio
 
-from actors import GenServer, monitor, receive
+from actors import GenServer, NoReply, monitor, receive
 
 
 class Scripted(GenServer):
@@ -50,3 +50,23 @@ async def start(**options) -> tuple[Any, list[Any]]:
 async def end_of(pid):
     """The reason with which it ends, or has just ended."""
     return (await receive(monitor(pid))).reason
+
+
+class Counter(GenServer):
+    """Counts calls and casts."""
+
+    async def init(self, count=0):
+        self.count = count
+
+    async def handle_call(self, request, sender):
+        self.count += 1
+        return self.count
+
+    async def handle_cast(self, message):
+        if isinstance(message, NoReply):
+            return message
+        self.count += 1
+        return None
+
+    async def handle_continue(self, token):
+        pass

@@ -48,7 +48,7 @@ from actors import (
     whereis,
 )
 from tests.actors.helpers import Boom, forever, info_of
-from tests.actors.test_start import DictRegistry
+from tests.actors.registries import DictRegistry
 
 
 class Echo(GenServer):

@@ -14,8 +14,6 @@ from actors import (
     KILLED,
     NORMAL,
     SHUTDOWN,
-    TIMEOUT,
-    AlreadyStartedError,
     BadReturn,
     Continue,
     Crash,
@@ -25,14 +23,12 @@ from actors import (
     Hibernate,
     IdleTimeout,
     Ignore,
-    Pid,
     ReceiveTimeoutError,
     Shutdown,
     StartError,
     StartIgnoredError,
     Stop,
     Timeout,
-    Via,
     exit,
     receive,
     register,
@@ -44,57 +40,8 @@ from actors import (
     whereis,
 )
 from actors.process import STEPS_PER_TURN
-from tests.actors.helpers import Boom, forever, info_of
-
-BOOM = Boom("init")
-
-
-class Starting(GenServer):
-    """Its `init` does what it is told."""
-
-    async def init(self, behaviour):
-        return await behaviour(self)
-
-    async def handle_call(self, request, sender):
-        return "served"
-
-    async def handle_info(self, message):
-        pass
-
-    async def handle_continue(self, token):
-        pass
-
-
-class PlainlyStarting(Starting):
-    """The same, with an `init` that is a plain function."""
-
-    def init(self, behaviour):  # the base has it async
-        try:
-            behaviour(self).send(None)
-        except StopIteration as end:
-            return end.value
-        raise AssertionError("it waits")
-
-
-def gives(value):
-    async def behaviour(server):
-        return value
-
-    return behaviour
-
-
-def raises(error):
-    async def behaviour(server):
-        raise error
-
-    return behaviour
-
-
-def exits(reason):
-    async def behaviour(server):
-        exit(server.pid, reason)
-
-    return behaviour
+from tests.actors.helpers import info_of
+from tests.actors.starters import BOOM, PlainlyStarting, Starting, exits, gives, raises
 
 
 @attrs.frozen
@@ -351,220 +298,6 @@ async def test_a_server_that_is_ended_before_its_first_step_never_awaits_its_ini
     assert scope.cancelled_caught
     assert ran == []
     assert len(node.processes) == 1
-
-
-# -- the time that init may take (PL3) -----------------------------------------------------------
-
-
-async def slow(server):
-    await trio.sleep(60)
-
-
-@pytest.mark.parametrize("traps", [False, True])
-async def test_a_slow_init_is_killed_and_its_linked_starter_survives(node, autojump_clock, traps):
-    """PL3."""
-    trap_exit(traps)
-    with structlog.testing.capture_logs() as logs, pytest.raises(StartError) as caught:
-        await Starting.start_link(slow, timeout=2, name="x")
-    assert caught.value.reason is TIMEOUT
-    assert trio.current_time() == pytest.approx(2)
-    assert whereis("x") is None
-    assert logs == []
-    with pytest.raises(ReceiveTimeoutError):
-        await receive(timeout=1)
-
-
-@pytest.mark.parametrize("wrong", [float("nan"), -1, "soon"], ids=repr)
-@pytest.mark.parametrize("verb", ["start", "start_link", "start_monitor"])
-async def test_a_timeout_that_is_none_is_refused_before_anything_starts(wrong, verb, node):
-    """PL3, G1: an argument error in the starter."""
-
-    class Plain(GenServer):
-        def init(self):
-            pass
-
-    class Waiting(GenServer):
-        async def init(self):
-            await trio.sleep_forever()
-
-    for server in (Plain, Waiting):
-        with pytest.raises((TypeError, ValueError), match="a time limit is"):
-            await getattr(server, verb)(name="name", timeout=wrong)
-    assert node.statistics().processes == 1
-    assert node.statistics().names == 0
-
-
-async def test_an_init_that_is_quick_enough_leaves_no_deadline(node):
-    await Starting.start(gives(None), timeout=2)
-    assert node.statistics().deadlines == 0
-
-
-async def test_a_starter_that_gives_up_takes_the_unfinished_server_down(node, autojump_clock):
-    pids: list[Any] = []
-
-    async def tells(server):
-        pids.append(server.pid)
-        await trio.sleep_forever()
-
-    with trio.move_on_after(1):
-        await Starting.start_link(tells)
-    await wait_all_tasks_blocked()
-    assert not pids[0].is_alive()
-    assert self_pid().is_alive()
-
-
-async def test_a_starter_that_dies_takes_the_server_that_it_starts_with_it(node):
-    pids: list[Any] = []
-
-    async def tells(server):
-        pids.append(server.pid)
-        await trio.sleep_forever()
-
-    async def starter():
-        await Starting.start_link(tells)
-
-    pid = spawn(starter)
-    await wait_all_tasks_blocked()
-    exit(pid, "x")
-    await wait_all_tasks_blocked()
-    assert not pids[0].is_alive()
-
-
-async def test_a_starter_that_dies_leaves_the_server_alone_that_it_starts_without_a_link(
-    node, autojump_clock
-):
-    pids: list[Any] = []
-
-    async def slow_init(server):
-        pids.append(server.pid)
-        await trio.sleep(1)
-
-    async def starter():
-        await Starting.start(slow_init)
-
-    pid = spawn(starter)
-    await wait_all_tasks_blocked()
-    exit(pid, "x")
-    await trio.sleep(2)
-    assert await pids[0].call("x") == "served"
-
-
-async def test_a_server_that_is_killed_during_init_fails_its_start(node):
-    async def is_killed(server):
-        exit(server.pid, KILL)
-        await trio.sleep_forever()
-
-    with pytest.raises(StartError) as caught:
-        await Starting.start(is_killed)
-    assert caught.value.reason is KILLED
-
-
-async def test_an_exit_signal_during_init_fails_the_start_even_if_init_returns(node):
-    async def is_hit(server):
-        spawn(_send_exit, server.pid)
-        with trio.CancelScope(shield=True):
-            await wait_all_tasks_blocked()
-
-    with pytest.raises(StartError) as caught:
-        await Starting.start(is_hit)
-    assert caught.value.reason == "hit"
-
-
-async def _send_exit(pid):
-    exit(pid, "hit")
-
-
-# -- names (G2, G3, PL6) -------------------------------------------------------------------------
-
-
-async def test_the_name_is_taken_before_init_runs(node):
-    seen: list[Any] = []
-
-    async def looks(server):
-        seen.append(whereis("x"))
-
-    pid = await Starting.start(looks, name="x")
-    assert seen == [pid]
-
-
-async def test_a_taken_name_is_told_with_its_holder_and_init_is_not_run(node):
-    ran: list[Any] = []
-
-    async def init(server):
-        ran.append(1)
-
-    first = await Starting.start(init, name="x")
-    for start in (Starting.start, Starting.start_link, Starting.start_monitor):
-        with pytest.raises(AlreadyStartedError) as caught:
-            await start(init, name="x")
-        assert caught.value.pid is first
-        assert caught.value.reason == ("already_started", first)
-    assert ran == [1]
-
-
-async def test_a_name_of_the_wrong_kind_is_refused_before_anything_starts(node):
-    with pytest.raises(TypeError, match="Via"):
-        await Starting.start(gives(None), name=42)  # type: ignore[arg-type]  # on purpose
-    assert len(node.processes) == 1
-
-
-class DictRegistry:
-    """The smallest registry that `Via` can use."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.names: dict[Any, Pid] = {}
-        self.error = error
-
-    def register_name(self, key: Any, pid: Pid) -> bool:
-        if self.error is not None:
-            raise self.error
-        return self.names.setdefault(key, pid) is pid
-
-    def unregister_name(self, key: Any) -> None:
-        del self.names[key]
-
-    def whereis_name(self, key: Any) -> Pid | None:
-        return self.names.get(key)
-
-
-async def test_a_server_can_have_a_name_in_a_registry(node):
-    name = Via(DictRegistry(), "x")
-    pid = await Starting.start(gives(None), name=name)
-    assert whereis(name) is pid
-    assert await Starting.call(name, "hello") == "served"
-    with pytest.raises(AlreadyStartedError) as caught:
-        await Starting.start(gives(None), name=name)
-    assert caught.value.pid is pid
-
-
-async def test_a_registry_that_refuses_leaves_no_process_and_no_message(node):
-    trap_exit()
-    ran: list[Any] = []
-
-    async def init(server):
-        ran.append(1)
-
-    with pytest.raises(Boom):
-        await Starting.start_link(init, name=Via(DictRegistry(Boom()), "x"))
-    await wait_all_tasks_blocked()
-    assert ran == []
-    assert len(node.processes) == 1
-    with pytest.raises(ReceiveTimeoutError):
-        await receive(timeout=0)
-
-
-async def test_a_name_that_somebody_takes_meanwhile_is_already_started(node):
-    class Race(DictRegistry):
-        def register_name(self, key, pid):
-            self.names[key] = winner
-            return False
-
-    winner = spawn(forever)
-    with pytest.raises(AlreadyStartedError) as caught:
-        await Starting.start(gives(None), name=Via(Race(), "x"))
-    assert caught.value.pid is winner
-    await wait_all_tasks_blocked()
-    assert len(node.processes) == 2
 
 
 # -- links and parents (G4) ----------------------------------------------------------------------

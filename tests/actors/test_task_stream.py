@@ -1,13 +1,9 @@
 """TaskStream: one task per item (semantics T8)."""
 
-from typing import Any
-
 import pytest
 import trio
 
 from actors import (
-    KILL,
-    KILLED,
     NORMAL,
     TIMEOUT,
     CallFailed,
@@ -16,57 +12,26 @@ from actors import (
     Down,
     Exited,
     MonitorRef,
-    ProcessExit,
-    ReceiveTimeoutError,
     Returned,
     Task,
     TaskOwnerError,
     TaskStream,
-    current_node,
     open_node,
     receive,
     self_pid,
     spawn,
     trap_exit,
 )
-from actors.process import current_process
-
-CONCURRENCY = pytest.mark.parametrize("limit", [4, 2, 8], ids=["=items", "<items", ">items"])
-ITEMS = [1, 2, 3, 4]
-
-
-async def double(item):
-    return item * 2
-
-
-async def slow_double(item):
-    """The smaller the later."""
-    await trio.sleep(10 - item)
-    return item * 2
-
-
-async def leave_with(item):
-    raise ProcessExit(item)
-
-
-async def collect(stream):
-    async with stream as outcomes:
-        return [outcome async for outcome in outcomes]
-
-
-async def nothing_is_left():
-    """Neither messages nor links nor other processes."""
-    await trio.testing.wait_all_tasks_blocked()
-    process, node = current_process(), current_node()
-    with pytest.raises(ReceiveTimeoutError):
-        await receive(timeout=0)
-    assert not process.links
-    assert list(node.processes) == [process.pid]
-
-
-def returned(*values):
-    return [Returned(value) for value in values]
-
+from tests.actors.stream_programs import (
+    CONCURRENCY,
+    ITEMS,
+    collect,
+    double,
+    leave_with,
+    nothing_is_left,
+    returned,
+    slow_double,
+)
 
 # -- values --------------------------------------------------------------------------------------
 
@@ -315,185 +280,6 @@ async def test_what_the_source_raises_reaches_the_consumer_and_ends_the_tasks(au
     async with open_node():
         with pytest.raises(ValueError, match="source"):
             await collect(TaskStream(source(), forever))
-        await nothing_is_left()
-
-
-# -- leaving early -------------------------------------------------------------------------------
-
-
-@CONCURRENCY
-async def test_leaving_early_leaves_nothing_behind(autojump_clock, limit):
-    async def work(item):
-        if item > 1:
-            await trio.sleep_forever()
-        return item
-
-    async with open_node():
-        async with TaskStream(ITEMS, work, max_concurrency=limit) as outcomes:
-            assert await anext(outcomes) == Returned(1)
-        await nothing_is_left()
-
-
-def started_last():
-    return list(current_node().processes)[-1]
-
-
-async def test_a_task_that_ends_before_its_first_step_leaves_no_message():
-    """T8, P13: it never comes to a place where it could unlink itself."""
-    async with open_node():
-        trap_exit()
-
-        def items():
-            yield 1
-            started_last().exit(KILL)
-            yield 2
-            started_last().exit("signal")
-            yield 3
-
-        outcomes = await collect(TaskStream(items(), double, max_concurrency=3))
-        assert outcomes == [Exited(KILLED), Exited("signal"), Returned(6)]
-        await nothing_is_left()
-
-
-async def test_a_task_that_does_not_unwind_leaves_no_message(autojump_clock):
-    """T8, K1: it is declared dead from outside."""
-    async with open_node(kill_grace=1.0):
-        trap_exit()
-
-        async def never_unwinds(item):
-            try:
-                await trio.sleep_forever()
-            finally:
-                with trio.CancelScope(shield=True):
-                    await trio.sleep(5)
-
-        async with TaskStream([1], never_unwinds, timeout=None) as outcomes:
-            spawn(kill_in_a_second)
-            assert await anext(outcomes) == Exited(KILLED)
-        await trio.sleep(10)
-        await nothing_is_left()
-
-
-async def kill_in_a_second():
-    await trio.sleep(1)
-    [_, _, task] = current_node().processes
-    task.exit(KILL)
-
-
-async def test_a_task_that_ends_before_its_first_step_takes_along_a_consumer_that_does_not_trap(
-    node,
-):
-    """T8."""
-
-    async def consume():
-        def items():
-            yield 1
-            started_last().exit("signal")
-            yield 2
-
-        await collect(TaskStream(items(), double, max_concurrency=2))
-
-    assert await spawn(consume).wait_exited() == "signal"
-
-
-async def test_a_consumer_that_dies_takes_its_tasks_along(node):
-    """T8: its half of the link stands."""
-    consumer = spawn(collect, TaskStream(ITEMS, slow_double, timeout=None))
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(node.processes) > 2
-    consumer.exit(KILL)
-    await consumer.wait_exited()
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(node.processes) == 1
-
-
-@pytest.mark.parametrize("trapping", [True, False])
-async def test_an_exception_in_the_block_ends_the_tasks(autojump_clock, trapping):
-    async with open_node():
-        trap_exit(trapping)
-        with pytest.raises(ZeroDivisionError):
-            async with TaskStream([0, 1], trio.sleep, timeout=None) as outcomes:
-                await anext(outcomes)
-                1 // 0  # noqa: B018
-        await nothing_is_left()
-
-
-async def test_tasks_that_do_not_end_when_the_stream_is_left_are_killed(autojump_clock):
-    async def stubborn(item):
-        if item == 1:
-            return
-        trap_exit()
-        await trio.sleep_forever()
-
-    async with open_node():
-        started = trio.current_time()
-        async with TaskStream([1, 2], stubborn, max_concurrency=2, shutdown=2) as outcomes:
-            await anext(outcomes)
-            await trio.testing.wait_all_tasks_blocked()
-        assert trio.current_time() - started == 2
-        await nothing_is_left()
-
-
-async def test_with_shutdown_0_tasks_are_killed_at_once(autojump_clock):
-    async def stubborn(_item):
-        trap_exit()
-        await trio.sleep_forever()
-
-    async with open_node():
-        async with TaskStream([1], stubborn, shutdown=0) as outcomes:
-            with trio.move_on_after(1):
-                await anext(outcomes)
-        assert trio.current_time() == pytest.approx(1)
-        await nothing_is_left()
-
-
-async def test_a_consumer_that_is_killed_takes_its_tasks_along(node, autojump_clock):
-    tasks: list[Any] = []
-
-    async def work(_item):
-        tasks.append(self_pid())
-        trap_exit()
-        await trio.sleep_forever()
-
-    async def consumer():
-        await collect(TaskStream(ITEMS, work, max_concurrency=4, timeout=None))
-
-    pid = spawn(consumer)
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(tasks) == 4
-    pid.exit("gone")
-    assert await pid.wait_exited() == "gone"
-    for task in tasks:
-        await task.wait_exited()
-    assert not any(task.is_alive() for task in tasks)
-
-
-async def test_the_source_is_closed_when_the_stream_is_left(node):
-    closed: list[str] = []
-
-    def numbers():
-        try:
-            yield from range(100)
-        finally:
-            closed.append("plain")
-
-    async def slow_numbers():
-        try:
-            for number in range(100):
-                yield number
-        finally:
-            closed.append("asynchronous")
-
-    for source in (numbers(), slow_numbers()):
-        async with TaskStream(source, double) as outcomes:
-            await anext(outcomes)
-    assert closed == ["plain", "asynchronous"]
-
-
-async def test_a_block_in_a_cancelled_scope_still_ends_its_tasks(autojump_clock):
-    async with open_node():
-        with trio.move_on_after(1):
-            await collect(TaskStream(ITEMS, slow_double, max_concurrency=4, timeout=None))
         await nothing_is_left()
 
 

@@ -1,0 +1,174 @@
+"""TaskSupervisor: its streams (semantics T10)."""
+
+import pytest
+import trio
+
+from actors import (
+    NORMAL,
+    SHUTDOWN,
+    TIMEOUT,
+    CallTimeoutError,
+    Exited,
+    ProcessExit,
+    ReceiveTimeoutError,
+    Returned,
+    Task,
+    open_node,
+    receive,
+    self_pid,
+    spawn,
+    trap_exit,
+)
+from actors.process import current_process
+from supervisors import MaxChildrenError, TaskSupervisor
+from tests.actors.stream_programs import CONCURRENCY, ITEMS, collect, double, returned, slow_double
+from tests.actors.task_programs import leave, outcome_of
+
+TASKS = "tasks"
+STREAMS = pytest.mark.parametrize(
+    "make_stream",
+    [TaskSupervisor.async_stream, TaskSupervisor.async_stream_nolink],
+    ids=["link", "nolink"],
+)
+
+
+@pytest.fixture
+async def tasks(node):
+    return await TaskSupervisor.start_link(TASKS)
+
+
+async def nothing_is_left(supervisor):
+    """Neither messages nor links nor tasks."""
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ReceiveTimeoutError):
+        await receive(timeout=0)
+    assert list(current_process().links or ()) == [supervisor]
+    assert await TaskSupervisor.children(supervisor) == []
+
+
+@STREAMS
+@CONCURRENCY
+async def test_a_stream_gives_one_outcome_per_item_in_order(autojump_clock, make_stream, limit):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        stream = make_stream(TASKS, ITEMS, slow_double, max_concurrency=limit, timeout=None)
+        assert await collect(stream) == returned(2, 4, 6, 8)
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_stream_takes_further_arguments(tasks, make_stream):
+    async def add(item, number):
+        return item + number
+
+    assert await collect(make_stream(TASKS, ITEMS, add, 10)) == returned(11, 12, 13, 14)
+
+
+async def test_the_tasks_of_a_stream_are_children_of_the_supervisor(tasks):
+    async def look(_item):
+        return current_process().ancestors[0], Task.callers()
+
+    stream = TaskSupervisor.async_stream_nolink(TASKS, [1], look)
+    assert await collect(stream) == returned((TASKS, (self_pid(),)))
+
+
+@STREAMS
+async def test_exits_are_outcomes_for_a_consumer_that_traps_them(make_stream):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        trap_exit()
+        assert await collect(make_stream(TASKS, ["a", "b"], leave)) == [Exited("a"), Exited("b")]
+        await nothing_is_left(tasks)
+
+
+async def test_a_linked_stream_takes_its_consumer_along_and_an_unlinked_does_not(tasks):
+    async def linked():
+        return await collect(TaskSupervisor.async_stream(TASKS, ["oops"], leave))
+
+    async def unlinked():
+        return await collect(TaskSupervisor.async_stream_nolink(TASKS, ["oops"], leave))
+
+    assert await outcome_of(linked) == ("oops", [])
+    assert await outcome_of(unlinked) == (NORMAL, [[Exited("oops")]])
+
+
+@STREAMS
+async def test_leaving_a_stream_early_ends_its_tasks(autojump_clock, make_stream):
+    async def work(item):
+        if item > 1:
+            await trio.sleep_forever()
+        return item
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        async with make_stream(TASKS, ITEMS, work, max_concurrency=3) as outcomes:
+            assert await anext(outcomes) == Returned(1)
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_supervisor_that_is_full_fails_the_stream_and_its_tasks_are_ended(
+    make_stream, ordered
+):
+    async def forever(_item):
+        await trio.sleep_forever()
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS, max_children=2)
+        with pytest.raises(MaxChildrenError):
+            await collect(make_stream(TASKS, ITEMS, forever, max_concurrency=4, ordered=ordered))
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_another_process_than_the_maker_may_enter(tasks, make_stream):
+    stream = make_stream(TASKS, ITEMS, double)
+
+    async def consumer():
+        return await collect(stream)
+
+    assert await outcome_of(consumer) == (NORMAL, [returned(2, 4, 6, 8)])
+
+
+@STREAMS
+async def test_late_and_failed_tasks_with_their_items(autojump_clock, make_stream):
+    async def work(item):
+        if item == 2:
+            raise ProcessExit("oops")
+        if item == 3:
+            await trio.sleep_forever()
+        return item
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        trap_exit()
+        stream = make_stream(
+            TASKS, [1, 2, 3], work, timeout=1, on_timeout="kill_task", zip_input_on_exit=True
+        )
+        assert await collect(stream) == [Returned(1), Exited((2, "oops")), Exited((3, TIMEOUT))]
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_late_task_raises_in_the_consumer(autojump_clock, make_stream):
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        with pytest.raises(CallTimeoutError):
+            await collect(make_stream(TASKS, ITEMS, slow_double, timeout=1))
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_tasks_of_a_stream_end_with_the_supervisor(node, make_stream):
+    async def consumer():
+        supervisor = await TaskSupervisor.start_link()
+        trap_exit()
+        async with make_stream(supervisor, [1], leave_after, supervisor) as outcomes:
+            return [outcome async for outcome in outcomes]
+
+    async def leave_after(_item, supervisor):
+        spawn(TaskSupervisor.stop, supervisor)
+        await trio.sleep_forever()
+
+    assert await outcome_of(consumer) == (NORMAL, [[Exited(SHUTDOWN)]])
