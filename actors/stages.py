@@ -59,6 +59,8 @@ from actors.stage_messages import (
 
 __all__ = ("Cancel", "Consumer", "IterableProducer", "Producer", "ProducerConsumer", "Subscription")
 
+_PORTION = 1_000  # events that are looked at together; consumers ask for so many by default
+
 
 class _Stage(GenServer):
     """What all stages share: their messages are theirs, the rest goes to `handle_info`."""
@@ -101,12 +103,10 @@ class _Source(_Stage):
 
     def emit(self, events: Iterable[Any]) -> None:
         """Send events to who has asked for some; the others wait in the buffer, in order."""
-        waiting = [*self._buffer, *events]
-        placed, rest = self._dispatch.dispatch(waiting)
-        for subscription, share in placed:
-            assert isinstance(subscription, Subscription)
-            self._deliver(subscription, share)
-        self._buffer = deque(rest)
+        waiting = list(events)
+        if not self._buffer:  # otherwise its first waits for demand, and all others behind it
+            waiting = self._place(waiting)
+        self._buffer.extend(waiting)
         self._keep_newest()
 
     @property
@@ -118,6 +118,24 @@ class _Source(_Stage):
     def buffered(self) -> int:
         """How many events nobody has asked for."""
         return len(self._buffer)
+
+    def _place(self, events: list[Any]) -> list[Any]:
+        """Send as many as there is demand for; the rest."""
+        placed, rest = self._dispatch.dispatch(events)
+        for subscription, share in placed:
+            assert isinstance(subscription, Subscription)
+            self._deliver(subscription, share)
+        return rest
+
+    def _place_buffered(self) -> None:
+        """There is new demand, or another one is the slowest. In portions: what this costs depends
+        on what is asked for, not on what waits.
+        """
+        rest: list[Any] = []
+        while self._buffer and not rest:
+            count = min(len(self._buffer), _PORTION)
+            rest = self._place([self._buffer.popleft() for _ in range(count)])
+        self._buffer.extendleft(reversed(rest))
 
     def _deliver(self, subscription: Subscription, events: list[Any]) -> None:
         subscription.consumer.send(Events(subscription, events))
@@ -158,8 +176,7 @@ class _Source(_Stage):
         if self._ref_of(subscription) is None:
             return None  # it has gone meanwhile
         self._dispatch.ask(subscription, count)
-        if self._buffer:
-            self.emit(())
+        self._place_buffered()
         return await self._produce()
 
     async def _leave(self, ref: MonitorRef | None) -> Next:
@@ -167,8 +184,7 @@ class _Source(_Stage):
             return None
         demonitor(ref, flush=True)
         self._dispatch.cancel(self._consumers.pop(ref))
-        if self._buffer:  # it may have been the slowest
-            self.emit(())
+        self._place_buffered()  # it may have been the slowest
         return await self._produce()
 
     def _ref_of(self, subscription: Subscription) -> MonitorRef | None:

@@ -525,3 +525,17 @@ async def test_a_stage_is_a_server_with_all_its_callbacks(node: Node):
     assert server(stage).heard == "message"
     stage.exit(KILL)
     assert await assert_down(stage, KILLED)
+
+
+async def test_what_waits_in_the_buffer_is_placed_in_order_however_little_is_asked_for(node):
+    """GS2: and what is emitted meanwhile stands behind it."""
+
+    class Keeps(Emitter):
+        buffer_size = None
+
+    producer = await Keeps.start()
+    producer.cast(list(range(2_500)))
+    slow = await Collector.start(producer, max_demand=7)
+    producer.cast(list(range(2_500, 2_600)))
+    await wait_settled()
+    assert got(slow) == list(range(2_600))
