@@ -15,6 +15,7 @@ import msgspec
 from trio.lowlevel import Task, reschedule
 
 from actors import telemetry
+from actors.deadlines import Place
 from actors.exceptions import call_error
 from actors.exits import TIMEOUT
 from actors.pid import Pid
@@ -41,7 +42,7 @@ class Call(Waiting, msgspec.Struct, eq=False):
     on_answer: Callable[[Call], None] | None = None
     """Called with the record when it has its answer, for callers without a task that waits."""
     task: Task | None = None
-    deadlines: dict[Any, float] | None = None
+    deadlines: Place | None = None
     done: bool = False
     value: Any = None
     error: BaseException | None = None

@@ -104,7 +104,7 @@ class StateTimers:
             self._zero.remove(fired)
         else:
             fired.timer.cancel()
-            self._forget(fired.timer)
+            self._process.disown_timer(fired.timer)
 
     def cancel_all(self) -> None:
         """The machine ends."""
@@ -138,9 +138,7 @@ class StateTimers:
         deadlines = self._process.node.deadlines
         begin = deadlines.call_at if action.absolute else deadlines.call_later
         fired.timer = begin(action.seconds, lambda: self._fire(fired))
-        if self._process.timers is None:
-            self._process.timers = set()
-        self._process.timers.add(fired.timer)
+        self._process.own_timer(fired.timer)
 
     def _update(self, key: Key, content: Any) -> None:
         fired = self._running.get(key)
@@ -151,9 +149,5 @@ class StateTimers:
 
     def _fire(self, fired: TimerFired) -> None:
         assert fired.timer is not None
-        self._forget(fired.timer)
+        self._process.disown_timer(fired.timer)
         self._process.deliver(fired)
-
-    def _forget(self, timer: Timer) -> None:
-        if self._process.timers is not None:
-            self._process.timers.discard(timer)

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from actors import reports
-from actors.deadlines import Timer
+from actors.deadlines import Timer, check_seconds
 from actors.exceptions import MailboxFullError
 from actors.exits import KILL
 from actors.failures import concerns_trio
@@ -85,9 +85,7 @@ class TimerRef(Reference):
             if not owner.alive:
                 return
         for owner in owners:
-            if owner.timers is None:
-                owner.timers = set()
-            owner.timers.add(self)
+            owner.own_timer(self)
         self._owners = owners
         self._run_until(deadline)
 
@@ -96,8 +94,7 @@ class TimerRef(Reference):
 
     def _disown(self) -> None:
         for owner in self._owners:
-            if owner.timers is not None:
-                owner.timers.discard(self)
+            owner.disown_timer(self)
         self._owners = []
 
 
@@ -217,12 +214,15 @@ def read_timer(ref: TimerRef) -> float | None:
 
 
 def _every(seconds: float, act: Callable[[], object]) -> Callable[[TimerRef], None]:
-    if not seconds > 0:
+    if isinstance(seconds, int | float) and not seconds > 0:
         raise ValueError(f"an interval must be longer than 0 seconds; got {seconds!r}")
-    began = trio.current_time()
+    check_seconds(seconds)
+    began, beats = trio.current_time(), 0
 
     def fire(ref: TimerRef) -> None:
-        beats = math.floor((trio.current_time() - began) / seconds)
+        nonlocal beats
+        missed = math.floor((trio.current_time() - began) / seconds)  # rounded: one less, perhaps
+        beats = max(beats + 1, missed)
         ref._run_until(began + (beats + 1) * seconds)
         act()
 
@@ -253,8 +253,7 @@ def _start(
 def _deadline(seconds: float, *, absolute: bool = False) -> float:
     if absolute:
         return seconds
-    if not seconds >= 0:
-        raise ValueError(f"a timer takes 0 or more seconds; got {seconds!r}")
+    check_seconds(seconds)
     return trio.current_time() + seconds
 
 

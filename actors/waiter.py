@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
+from actors.deadlines import Place
 from actors.woken import WOKEN
 
 __all__ = ("Waiter", "Waiting")
@@ -25,7 +26,7 @@ class Waiting:
         __slots__ = ()
 
     task: Task | None
-    deadlines: dict[Any, float] | None
+    deadlines: Place | None
     """The deadline queue in which this record stands."""
     done: bool
     value: Any

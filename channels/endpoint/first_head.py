@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import trio
 
+from actors.deadlines import Place
 from actors.process import Process
 from channels.transports.connection import Drain
 from channels.transports.poller import Poller
@@ -44,7 +45,7 @@ class FirstHead:
         self._process: Process | None = process
         self._fd = stream.socket.fileno()
         self._deadline = trio.current_time() + timeout
-        self.deadlines: dict[Any, float] | None = None
+        self.deadlines: Place | None = None
         """See `actors.deadlines.Expirable`."""
         if timeout != math.inf:
             process.node.deadlines.add(self, timeout)

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import structlog
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors import (
     KILL,
@@ -25,6 +28,7 @@ from actors import (
     read_timer,
     receive,
     register,
+    run,
     self_pid,
     send_after,
     send_interval,
@@ -139,6 +143,23 @@ async def test_an_interval_beats_without_drift_until_it_is_cancelled(node, autoj
         await receive(timeout=1)
 
 
+@given(began=st.floats(0, 1e6), seconds=st.floats(0.001, 100))
+def test_an_interval_beats_once_in_each_period_wherever_the_clock_stands(began, seconds):
+    """TM3: also where the division by the period rounds down."""
+
+    async def main():
+        await trio.sleep_until(began)
+        send_interval(seconds, self_pid(), "beat")
+        for number in range(1, 8):
+            await receive()
+            assert trio.current_time() == pytest.approx(began + number * seconds)
+            with pytest.raises(ReceiveTimeoutError):
+                await receive(timeout=0)
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    run(main, clock=clock)
+
+
 async def test_an_interval_leaves_out_the_beats_that_were_missed(node, mock_clock):
     send_interval(1, self_pid(), "beat")
     mock_clock.jump(3.5)
@@ -176,6 +197,12 @@ async def test_a_time_that_is_not_legal_is_refused(node, seconds):
         send_after(seconds, self_pid(), "x")
     with pytest.raises(ValueError, match="longer than 0"):
         send_interval(seconds, self_pid(), "x")
+
+
+@pytest.mark.parametrize("begin", [send_after, start_timer, send_interval])
+async def test_a_time_that_is_no_number_is_refused(node, begin):
+    with pytest.raises(TypeError, match="a number of seconds"):
+        begin("5", self_pid(), "x")
 
 
 # -- absolute times (TM1) ------------------------------------------------------------------------
