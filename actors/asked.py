@@ -83,12 +83,12 @@ class Asked(Tied):
         else:
             await waiter.wait()
 
-    async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
+    async def system(self, server: Pid, verb: tuple[Any, ...], timeout: float | None) -> Any:
         """Ask the loop of this process (OTP: `sys`); see `introspection`."""
         caller = running_process()
         if caller is self:
-            raise call_error(CALLING_SELF, self.pid, verb)
-        call = System(caller.pid, self.pid, verb)
+            raise call_error(CALLING_SELF, server, verb)
+        call = System(caller.pid, server, verb)
         self.ask(call, timeout)
         return await call.wait()
 

@@ -38,7 +38,10 @@ from actors.process import Process
 from actors.selective import NOTHING, Mark, SelectiveQueue
 from actors.waiter import Waiter
 
-__all__ = ("Bounded", "BoundedMailbox", "Overflow", "bound")
+__all__ = ("Bounded", "BoundedMailbox", "Overflow", "bound", "check_bounded")
+
+
+_FEW = 8  # as many who have given up may be kept
 
 
 class Overflow(enum.StrEnum):
@@ -51,6 +54,8 @@ class Overflow(enum.StrEnum):
 
 
 def _positive(_: Bounded, _attribute: attrs.Attribute[int], value: int) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"a mailbox holds a whole number of messages; got capacity={value!r}")
     if value < 1:
         raise ValueError(f"a mailbox holds 1 message or more; got capacity={value!r}")
 
@@ -63,6 +68,12 @@ class Bounded:
     overflow: Overflow = attrs.field(default=Overflow.REFUSE, converter=Overflow)
 
 
+def check_bounded(mailbox: object) -> None:
+    """Raise TypeError unless `mailbox` is a `Bounded`."""
+    if not isinstance(mailbox, Bounded):
+        raise TypeError(f"a mailbox is Bounded(capacity), or None for no bounds; got {mailbox!r}")
+
+
 def bound(process: Process, limits: Bounded) -> None:
     """Bound the mailbox of a process that has not taken its first step."""
     process.mailbox = BoundedMailbox(process.node, process.pid, limits)
@@ -72,7 +83,7 @@ def bound(process: Process, limits: Bounded) -> None:
 class BoundedMailbox(Mailbox):
     """A mailbox with a limit."""
 
-    __slots__ = ("blocked", "capacity", "node", "overflow", "pid")
+    __slots__ = ("_most_blocked", "blocked", "capacity", "node", "overflow", "pid")
 
     def __init__(self, node: Any, pid: Pid, limits: Bounded) -> None:
         super().__init__()
@@ -81,7 +92,9 @@ class BoundedMailbox(Mailbox):
         self.capacity = limits.capacity
         self.overflow = limits.overflow
         self.blocked: deque[Call | _Letter] = deque()
-        """Who waits for room, in order."""
+        """Who waits for room, in order; and some who have given up."""
+        self._most_blocked = _FEW
+        """With so many it is looked whether they are still waiting."""
 
     def put(self, message: Any) -> None:
         """Append `message`, or do with it what the policy says. Raises `MailboxFullError`."""
@@ -97,7 +110,7 @@ class BoundedMailbox(Mailbox):
             self.put(message)
             return None
         letter = _Letter(message)
-        self.blocked.append(letter)
+        self._block(letter)
         return letter
 
     def find(
@@ -140,6 +153,12 @@ class BoundedMailbox(Mailbox):
             else:
                 self._append(waiting)
 
+    def _block(self, waiting: Call | _Letter) -> None:
+        if len(self.blocked) >= self._most_blocked:
+            self.blocked = deque(each for each in self.blocked if not each.done)
+            self._most_blocked = max(_FEW, 2 * len(self.blocked))
+        self.blocked.append(waiting)
+
     def _append(self, message: Any) -> None:
         if self.queue is None:
             self.queue = _Room(self)
@@ -156,7 +175,7 @@ class BoundedMailbox(Mailbox):
             self._lose(self.find(_is_of_a_user))
             return message
         if self.overflow is Overflow.BLOCK and isinstance(message, Call):
-            self.blocked.append(message)
+            self._block(message)
             return NOTHING
         if self.overflow is Overflow.DROP_NEWEST or isinstance(message, Call):
             self._lose(message)

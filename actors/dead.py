@@ -47,9 +47,9 @@ class Dead:
         """Calling them is."""
         raise call_error(NOPROC, name, request)
 
-    async def system(self, verb: tuple[Any, ...], timeout: float | None) -> Any:
+    async def system(self, server: Pid, verb: tuple[Any, ...], timeout: float | None) -> Any:
         """So is asking their loop."""
-        raise call_error(NOPROC, None, verb)
+        raise call_error(NOPROC, server, verb)
 
     async def stop(self, server: Pid, reason: Any, timeout: float | None) -> None:
         """So is stopping them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -17,13 +18,14 @@ import trio
 from trio import current_time
 
 from actors import reports
-from actors.failures import concerns_trio
+from actors.failures import concerns_trio, interrupt_in
 
-__all__ = ("Deadlines", "Expirable", "Timer", "check_seconds")
+__all__ = ("Deadlines", "Expirable", "Place", "Timer", "check_seconds")
 
 _MAX_FIFOS = 16  # lengths with a FIFO of their own; programs use a handful, the rest share the heap
 _MIN_HEAP = 64  # below this many entries cancelled timers are not worth clearing out
 _NUMBERS = (int, float)
+_LONGEST = sys.float_info.max  # an int may be more
 
 
 def check_seconds(seconds: object) -> None:
@@ -35,12 +37,21 @@ def check_seconds(seconds: object) -> None:
         raise TypeError(f"a time limit is a number of seconds, or None for none; got {seconds!r}")
     if not seconds >= 0:
         raise ValueError(f"a time limit is 0 or more seconds; got {seconds!r}")
+    if _LONGEST < seconds < math.inf:
+        raise ValueError(f"a time limit is {_LONGEST} seconds at most, or infinite; got more")
+
+
+class Place(Protocol):
+    """Where an entry stands: a FIFO, or the heap."""
+
+    def __delitem__(self, entry: Any, /) -> None:
+        """It leaves."""
 
 
 class Expirable(Protocol):
-    """An entry of a FIFO. It leaves by deleting itself from `deadlines`."""
+    """An entry. It leaves by deleting itself from `deadlines`."""
 
-    deadlines: dict[Any, float] | None
+    deadlines: Place | None
 
     def expire(self) -> None:
         """The limit has passed; the queue has forgotten the entry. Must not raise."""
@@ -74,10 +85,24 @@ class Timer:
         return left
 
 
+class _PlaceInHeap:
+    """The place of one entry."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+
+    def __delitem__(self, entry: Any) -> None:
+        self._timer.cancel()
+
+
 class Deadlines:
     """All deadlines of a node, in one queue with one sleeping task."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Callable[[BaseException], None]) -> None:
+        """`interrupt` is told of a `KeyboardInterrupt` or `SystemExit` that a callback raises."""
+        self._interrupt = interrupt
         self._fifos: dict[float, dict[Any, float]] = {}  # length -> entry -> deadline
         self._heap: list[tuple[float, int, Timer]] = []
         self._cancelled = 0
@@ -112,7 +137,7 @@ class Deadlines:
 
         Raises as `check_seconds`.
         """
-        if not (isinstance(seconds, _NUMBERS) and seconds >= 0):
+        if not (isinstance(seconds, _NUMBERS) and 0 <= seconds <= _LONGEST):
             check_seconds(seconds)
         return self._schedule(current_time() + seconds, callback)
 
@@ -124,8 +149,8 @@ class Deadlines:
         """
         if not isinstance(deadline, _NUMBERS):
             raise TypeError(f"a deadline is a time of Trio's clock; got {deadline!r}")
-        if math.isnan(deadline):
-            raise ValueError("a deadline is a time of Trio's clock; got nan")
+        if not -_LONGEST <= deadline <= _LONGEST and math.inf not in {deadline, -deadline}:
+            raise ValueError(f"a deadline is a time of Trio's clock; got {deadline!r}")
         return self._schedule(deadline, callback)
 
     def _schedule(self, deadline: float, callback: Any) -> Timer:
@@ -167,20 +192,21 @@ class Deadlines:
 
     def _expire_due(self, now: float) -> None:
         for fifo in list(self._fifos.values()):
-            while fifo:
-                entry = next(iter(fifo))
-                if fifo[entry] > now:
-                    break
-                del fifo[entry]
-                entry.deadlines = None
-                _call(entry.expire)
-        while self._heap and self._heap[0][0] <= now:
+            # In one pass: to look at the first again and again would each time step over the places
+            # of all that have left.
+            due = list(itertools.takewhile(lambda entry: fifo[entry] <= now, fifo))  # noqa: B023
+            for entry in due:
+                if fifo.pop(entry, None) is not None:
+                    entry.deadlines = None
+                    self._call(entry.expire)
+        begun_since = next(self._serial)  # timers that callbacks begin now have their own turn
+        while self._heap and self._heap[0][0] <= now and self._heap[0][1] < begun_since:
             timer = heapq.heappop(self._heap)[2]
             callback, timer.callback = timer.callback, None
             if callback is None:
                 self._cancelled -= 1
             else:
-                _call(callback)
+                self._call(callback)
 
     def _drop_empty_fifo(self) -> bool:
         for length, fifo in self._fifos.items():
@@ -190,23 +216,21 @@ class Deadlines:
         return False
 
     def _add_to_heap(self, entry: Expirable, seconds: float) -> None:
-        holder: dict[Any, float] = {}  # the entry leaves it as it would a FIFO
-        timer = self.call_later(seconds, lambda: _expire_from(holder, entry))
-        holder[entry] = timer.deadline
-        entry.deadlines = holder
+        def expire() -> None:
+            entry.deadlines = None
+            entry.expire()
 
+        entry.deadlines = _PlaceInHeap(self.call_later(seconds, expire))
 
-def _call(callback: Callable[[], None]) -> None:
-    """Callbacks must not raise; if one does, the others must not suffer."""
-    try:
-        callback()
-    except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
-        if concerns_trio(error):
-            raise
-        reports.deadline_failed(callback, error)
-
-
-def _expire_from(holder: dict[Any, float], entry: Expirable) -> None:
-    if holder.pop(entry, None) is not None:
-        entry.deadlines = None
-        entry.expire()
+    def _call(self, callback: Callable[[], None]) -> None:
+        """Callbacks must not raise; if one does, the others must not suffer."""
+        try:
+            callback()
+        except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
+            interrupt = interrupt_in(error)
+            if interrupt is not None:
+                self._interrupt(interrupt)
+            elif concerns_trio(error):
+                raise
+            else:
+                reports.deadline_failed(callback, error)

@@ -28,6 +28,7 @@ __all__ = (
     "DebugOptions",
     "DebugStatistics",
     "Hook",
+    "check_debug",
     "check_hook_id",
     "check_log_size",
     "write_event",
@@ -143,6 +144,12 @@ class DebugOptions:
         debug.count(on=self.statistics)
         debug.trace = server.pid if self.trace else None
         return None if debug.idle else debug
+
+
+def check_debug(options: object) -> None:
+    """Raise TypeError unless they are `DebugOptions`."""
+    if not isinstance(options, DebugOptions):
+        raise TypeError(f"debug is DebugOptions(...), or None for nothing; got {options!r}")
 
 
 class Debug:

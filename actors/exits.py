@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 __all__ = (
+    "ALIVE",
     "CALLING_SELF",
     "KILL",
     "KILLED",
@@ -59,6 +60,14 @@ NOPROC: Final = Reason.NOPROC
 NOCONNECTION: Final = Reason.NOCONNECTION
 TIMEOUT: Final = Reason.TIMEOUT
 CALLING_SELF: Final = Reason.CALLING_SELF
+
+
+class _Alive(enum.Enum):
+    ALIVE = "alive"
+
+
+ALIVE: Final = _Alive.ALIVE
+"""For the runtime: where a reason is kept, that there is none yet. None is a reason like others."""
 
 
 @attrs.frozen

@@ -281,7 +281,8 @@ def _stack(process: Process) -> str:
 
 
 async def _ask(server: Destination, verb: tuple[Any, ...], timeout: float | None) -> Any:
-    return await _pid_of(server, verb).target.system(verb, timeout)
+    pid = _pid_of(server, verb)
+    return await pid.target.system(pid, verb, timeout)
 
 
 def _pid_of(server: Destination, request: Any) -> Pid:

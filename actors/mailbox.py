@@ -106,8 +106,14 @@ class Mailbox:
     def wait(self) -> Awaitable[None]:
         """Park until something new is put, or `wake` is called; to be awaited at once.
 
-        Only the process's own task may wait, and only when it wants none of what is there.
+        Only the process's own task may wait, and only when it wants none of what is there. Raises
+        RuntimeError if another one waits already: the body of a node may have several.
         """
+        if self.reader is not None:
+            raise RuntimeError(
+                f"{self.reader.name} waits for a message of this process already, and one task at a"
+                " time can; let the others be processes of their own"
+            )
         if not self.queue:
             self.queue = None
         self.reader = trio.lowlevel.current_task()

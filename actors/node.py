@@ -18,13 +18,14 @@ import attrs
 import trio
 
 from actors import reports
-from actors.bounded import Bounded, bound
+from actors.bounded import Bounded, bound, check_bounded
 from actors.context import current
 from actors.dead import Dead
 from actors.deadlines import Deadlines, check_seconds
 from actors.deadlocks import DetectingProcess
 from actors.exceptions import NameTakenError, NodeExitedError, ProcessExit, call_error, reason_of
-from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
+from actors.exits import ALIVE, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crash, is_orderly
+from actors.failures import concerns_trio, interrupt_in
 from actors.fence import Fence
 from actors.long_schedule import watch_schedule
 from actors.pid import Pid
@@ -71,7 +72,7 @@ class Node:
         self.name = name
         self._process_class = process_class
         self.kill_grace = kill_grace
-        self.deadlines = Deadlines()
+        self.deadlines = Deadlines(self.interrupt)
         self.waker = Waker(lambda wake: self._start_soon(None, wake, name=f"{name}: waker"))
         self.processes: dict[Pid, Process] = {}  # in the order in which they started
         self.names: dict[str, Pid] = {}
@@ -132,7 +133,12 @@ class Node:
         trap_exit: bool = False,
         mailbox: Bounded | None = None,
     ) -> Process:
-        """Enter a process into the table that has no task yet: `start_task` gives it one."""
+        """Enter a process into the table that has no task yet: `start_task` gives it one.
+
+        Raises TypeError if `mailbox` is no `Bounded`.
+        """
+        if mailbox is not None:
+            check_bounded(mailbox)
         process = self._new_process(label, parent, trap_exit=trap_exit)
         if mailbox is not None:
             bound(process, mailbox)
@@ -228,8 +234,14 @@ class Node:
         for listener in self._exit_listeners:
             try:
                 listener(pid)
-            except (Exception, ProcessExit) as error:  # links and monitors must hear of it
-                reports.listener_failed(listener, error)
+            except BaseException as error:  # noqa: ASYNC103  # links and monitors must hear of it
+                interrupt = interrupt_in(error)
+                if interrupt is not None:
+                    self.interrupt(interrupt)
+                elif concerns_trio(error):
+                    raise
+                else:
+                    reports.listener_failed(listener, error)
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -362,12 +374,13 @@ async def open_node(
                 current.reset(token)
                 main.end(SHUTDOWN)
                 nursery.cancel_scope.cancel()
-    failure = failure or node.interruption
+    if node.interruption is not None and failure is not node.interruption:
+        raise node.interruption from failure
     if _is_exit(failure):
         reason, failure = reason_of(failure), None
     if failure is not None:
         raise failure
-    if reason is not None and reason is not NORMAL:
+    if reason is not ALIVE and reason is not NORMAL:
         cause = reason.exception if isinstance(reason, Crash) else None
         raise NodeExitedError(reason) from cause
 

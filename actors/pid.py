@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -31,6 +31,12 @@ class Reference:
     def __init__(self) -> None:
         self.mark: Any = None
         """For the runtime: the answer stands behind this position of the mailbox."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return self
 
     def is_answered_by(self, message: Any) -> bool:
         """Is `message` the answer?"""
@@ -89,7 +95,9 @@ class Addressee(Protocol):
     ) -> Coroutine[Any, Any, Any]:
         """Ask and wait for the reply."""
 
-    def system(self, verb: tuple[Any, ...], timeout: float | None) -> Coroutine[Any, Any, Any]:
+    def system(
+        self, server: Pid, verb: tuple[Any, ...], timeout: float | None
+    ) -> Coroutine[Any, Any, Any]:
         """Ask the loop rather than the user code, and wait for the answer."""
 
     def stop(self, server: Pid, reason: Any, timeout: float | None) -> Coroutine[Any, Any, None]:
@@ -142,6 +150,15 @@ class Pid:
         name = self.target.name
         called = f' "{name}"' if name else ""
         return f"<Pid {self.node_name}.{self.serial} {self.label}{called}>"
+
+    def __copy__(self) -> Pid:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Pid:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} is an address within one node and cannot be pickled")
 
     def __lt__(self, other: Pid) -> bool:
         return (self.node_name, self.serial) < (other.node_name, other.serial)

@@ -27,7 +27,7 @@ from actors.asked import Asked
 from actors.calls import NO_CALLS, Call, System
 from actors.context import current, running_process
 from actors.exceptions import ProcessExit, reason_of
-from actors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
+from actors.exits import ALIVE, KILL, KILLED, NOPROC, NORMAL, SHUTDOWN
 from actors.failures import interrupt_in, without_cancelled
 from actors.mailbox import Mailbox
 from actors.messages import Exit
@@ -102,7 +102,8 @@ class Process(Asked):
         self.trap_exit = trap_exit
         self.turn = 0
         """Messages that `receive` gave since this process last let the others run."""
-        self.exit_reason: Any = None
+        self.exit_reason: Any = ALIVE
+        """Why it ends, once it has begun to; any value, None too."""
         self.dead = False
         self.silent = False
         """Set when the end needs no crash report: the behaviour has made its own, or OTP makes
@@ -137,7 +138,7 @@ class Process(Asked):
     @property
     def alive(self) -> bool:
         """Has it not begun to exit?"""
-        return self.exit_reason is None
+        return self.exit_reason is ALIVE
 
     @property
     def at_rest(self) -> bool:
@@ -152,7 +153,7 @@ class Process(Asked):
     def takes_a_turn(self) -> bool:
         """Called for what this process does without waiting: should it let the others run now?"""
         self.turn += 1
-        if self.turn <= STEPS_PER_TURN and self.exit_reason is None:
+        if self.turn <= STEPS_PER_TURN and self.exit_reason is ALIVE:
             return False
         self.turn = 0
         return True
@@ -173,15 +174,19 @@ class Process(Asked):
         self.task = current_task()
         reason: Any = NORMAL
         try:
-            if self.exit_reason is None or owed:
+            if self.exit_reason is ALIVE or owed:
                 outcome = None
                 with trio.CancelScope() as self.cancel_scope:
-                    if self.exit_reason is not None:
+                    if self.exit_reason is not ALIVE:
                         self.cancel_scope.cancel()
                     outcome = await main(*args)
-                    if type(outcome) is Sleep and self.exit_reason is not None and outcome.in_place:
+                    if (
+                        type(outcome) is Sleep
+                        and self.exit_reason is not ALIVE
+                        and outcome.in_place
+                    ):
                         await outcome.main(*outcome.args)  # it is to end: no time to sleep
-                if type(outcome) is Sleep and self.exit_reason is None:
+                if type(outcome) is Sleep and self.alive:
                     context = self.task.context
                     self.task = self.cancel_scope = None
                     self.sleep(outcome, context if len(context) > 1 else None)
@@ -245,6 +250,11 @@ class Process(Asked):
             self.timers = set()
         self.timers.add(timer)
 
+    def disown_timer(self, timer: Cancellable) -> None:
+        """It is over, and no concern of this process's end."""
+        if self.timers is not None:
+            self.timers.discard(timer)
+
     def handle_in_place(self, handler: Callable[[Any], None]) -> None:
         """From now on call `handler(message)` in the step of whoever sends, instead of queueing.
 
@@ -279,7 +289,7 @@ class Process(Asked):
 
     def receive_exit(self, sender: Pid, reason: Any, *, linked: bool) -> None:
         """An exit signal arrives (P10)."""
-        if self.exit_reason is not None:
+        if self.exit_reason is not ALIVE:
             if reason is KILL and not linked:
                 self._expect_end()
         elif reason is KILL and not linked:
@@ -295,7 +305,7 @@ class Process(Asked):
 
     def begin_exit(self, reason: Any) -> None:
         """Fix the reason and cancel the task; the rest of the end follows when it has unwound."""
-        if self.exit_reason is not None:
+        if self.exit_reason is not ALIVE:
             return
         self.exit_reason = reason
         if self.cancel_scope is not None:
@@ -313,7 +323,7 @@ class Process(Asked):
         if self.dead:
             self.node.zombie_unwound(self)
             return
-        if self.exit_reason is None:
+        if self.exit_reason is ALIVE:
             self.exit_reason = reason
         reason = self.exit_reason
         self.dead = True

@@ -153,4 +153,6 @@ def _memory(match: Match) -> Hashable | None:
         return None
     if match.__defaults__ or match.__kwdefaults__:  # as good as a closure: they differ each time
         return None
-    return match.__code__  # a lambda in a loop is a new function each time, of the same code
+    # A lambda in a loop is a new function each time, of the same code; two modules may have equal
+    # code, which means something else in each.
+    return match.__code__, id(match.__globals__)

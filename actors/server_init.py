@@ -13,7 +13,7 @@ from inspect import isawaitable
 from typing import Any
 
 from actors.exceptions import AlreadyStartedError, ProcessExit, StartError, StartIgnoredError
-from actors.exits import NORMAL, BadReturn
+from actors.exits import ALIVE, NORMAL, BadReturn
 from actors.process import Process
 from actors.results import ACTIONS, Ignore, Stop
 
@@ -61,7 +61,7 @@ def _first_action(process: Process, result: Any) -> Any:
         raise ProcessExit(result.reason)
     if result is not None and type(result) not in ACTIONS:
         raise ProcessExit(BadReturn(result, "init"))
-    if process.exit_reason is None:
+    if process.exit_reason is ALIVE:
         start.started()
     return result
 

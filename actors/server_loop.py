@@ -15,7 +15,7 @@ import trio
 from actors import reports
 from actors.calls import Call, System
 from actors.exceptions import ProcessExit, reason_of
-from actors.exits import BadReturn, is_orderly
+from actors.exits import ALIVE, BadReturn, is_orderly
 from actors.failures import concerns_trio
 from actors.messages import Exit
 from actors.pid import Cast
@@ -90,12 +90,13 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
     parent = process.parent
     timers: ServerTimers | None = None  # most servers never ask for one
     item: Any = None
+    result: Any = None
     stop: Stop | None = None
     turn: Turn | None = None  # none but the busy take one
     credit = UNTIMED  # messages until the turn is looked at
     try:
         while stop is None:
-            if process.exit_reason is not None:  # an exit signal came while a callback ran
+            if process.exit_reason is not ALIVE:  # an exit signal came while a callback ran
                 await trio.lowlevel.checkpoint()
             credit -= 1
             if credit < 0:
@@ -120,9 +121,12 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                     item, then = timers.begin(then), None
                 if item is None:
                     if not mailbox.queue:
+                        result = None  # whoever waits for long holds nothing of the last message
                         if tired and may_sleep and (timers is None or timers.quiet):
                             if nap is not None:
                                 nap.cancel()
+                            if timers is not None:
+                                timers.cancel()
                             return Sleep(serve, (server,))
                         if nap is not None and not tired:
                             nap.begin()
@@ -132,17 +136,17 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                         credit = UNTIMED if turn is None else turn.begin()
                     if mailbox.queue:
                         item = mailbox.queue.popleft()
-                    elif timers is not None:
-                        item = timers.idle_expired()
-                    if item is None:
-                        if nap is not None and nap.is_due():
-                            then = Hibernate()
-                        continue
+                    else:
+                        item = None if timers is None else timers.idle_expired()
+                        if item is None:
+                            if nap is not None and nap.is_due():
+                                then = Hibernate()
+                            continue
                 tired = False
             if timers is not None:
                 idle = timers.end_idle()
-                if type(item) is System:
-                    then = idle  # a system message does not count as a message
+                if type(item) is System or (type(item) is Fired and timers.is_stale(item)):
+                    then = idle  # neither counts as a message
             debug = process.debug
             if debug is not None:
                 debug.takes(item)
@@ -171,7 +175,7 @@ async def serve(  # noqa: PLR0912, PLR0915  # flat: see the head of this file
                         and queue
                         and type(queue[0]) is Cast
                         and queue is mailbox.queue  # not if the callback has received something
-                        and process.exit_reason is None
+                        and process.exit_reason is ALIVE
                     ):
                         credit -= 1
                         item = queue.popleft()

@@ -9,9 +9,9 @@ import trio
 
 from actors.bounded import Bounded
 from actors.deadlines import check_seconds
-from actors.debug import DebugOptions
+from actors.debug import DebugOptions, check_debug
 from actors.exceptions import AlreadyStartedError
-from actors.exits import NORMAL
+from actors.exits import ALIVE, NORMAL
 from actors.kernel import Name, Via, demonitor, whereis
 from actors.node import Node, current_node
 from actors.pid import MonitorRef, Pid
@@ -72,11 +72,14 @@ def begin_start(
 ) -> Start:
     """Make the server and call its `init`, as `starter`; done already, unless `init` waits.
 
-    Does not wait itself. Raises `AlreadyStartedError`, and what the class raises.
+    Does not wait itself. Raises `AlreadyStartedError`, `TypeError` or `ValueError` for options that
+    are none, and what the class raises.
     """
     name, timeout = options.name, options.timeout
     if timeout is not None:
         check_seconds(timeout)  # so that a refusal leaves no server behind
+    if options.debug is not None:
+        check_debug(options.debug)
     if name is not None:
         holder = whereis(name)
         if holder is not None:
@@ -90,16 +93,16 @@ def begin_start(
         trap_exit=server_class._traps_exits(),
         mailbox=options.mailbox,
     )
-    server._bind(process)
-    if options.debug is not None:
-        process.debug = options.debug.begin(server)
-    if name is not None:
-        try:
+    try:
+        server._bind(process)
+        if options.debug is not None:
+            process.debug = options.debug.begin(server)
+        if name is not None:
             _register(name, process.pid)
-        except BaseException:
-            starter.unlink(process.pid)
-            process.end(NORMAL)
-            raise
+    except BaseException:  # an error of the arguments: nothing has started
+        starter.unlink(process.pid)
+        process.end(NORMAL)
+        raise
     start = Start(starter, process)
     _initialise(node, process, server, args, kwargs)
     if timeout is not None and not start.done:
@@ -118,7 +121,7 @@ def _initialise(
     except BaseException as error:  # noqa: ASYNC103  # it ends as an exit reason
         process.end(process.reason_of_escaped(error))
         return  # noqa: ASYNC104  # nobody waits in here
-    if process.exit_reason is not None:  # `init` has ended it
+    if process.exit_reason is not ALIVE:  # `init` has ended it
         process.end(process.exit_reason)
         return
     # Kept only where `init` has set a variable; `Process.run` sets the current process itself.

@@ -10,7 +10,7 @@ from typing import Any
 
 from trio import current_time
 
-from actors.deadlines import Timer
+from actors.deadlines import Timer, check_seconds
 from actors.exceptions import ProcessExit
 from actors.exits import BadReturn
 from actors.messages import Promised
@@ -53,13 +53,16 @@ class ServerTimers:
             return self._start_idle(then)
         raise ProcessExit(BadReturn(then, "then"))
 
+    def is_stale(self, fired: Fired) -> bool:
+        """Was the timer cancelled or replaced when its message stood in the mailbox?"""
+        return fired.timer is not None and fired.timer is not self.timer
+
     def is_current(self, fired: Fired) -> bool:
-        """False if the timer was cancelled or replaced when its message stood in the mailbox."""
-        if fired.timer is None:
-            return True
-        if fired.timer is not self.timer:
+        """Is it to be handled? Once."""
+        if self.is_stale(fired):
             return False
-        self.timer = None
+        if fired.timer is not None:
+            self.timer = None
         return True
 
     @property
@@ -82,11 +85,11 @@ class ServerTimers:
             self.idle_timer = None
         return idle
 
-    def cancel(self) -> None:
-        """The server ends."""
+    def cancel(self) -> float | None:
+        """The server ends, or sleeps."""
         self.end_idle()
-        if self.timer is not None:
-            self.timer.cancel()
+        self.process.disown_timer(self)
+        return None if self.timer is None else self.timer.cancel()
 
     def _start_timer(self, timeout: Timeout) -> Fired | None:
         if self.timer is not None:
@@ -94,6 +97,7 @@ class ServerTimers:
             self.timer = None
         if timeout.seconds is None:
             return None
+        check_seconds(timeout.seconds)
         if timeout.seconds <= 0:
             return Fired(timeout.message)
         process = self.process
@@ -102,17 +106,18 @@ class ServerTimers:
             process.deliver(Fired(timeout.message, timer))
 
         self.timer = timer = process.node.deadlines.call_later(timeout.seconds, fire)
+        process.own_timer(self)
         return None
 
     def _start_idle(self, limit: IdleTimeout) -> Fired | None:
-        if self.process.mailbox.queue:
-            return None  # a message that waits already wins
-        if limit.seconds <= 0:
-            return Fired(limit.message)
+        check_seconds(limit.seconds)
+        process = self.process
+        if not process.mailbox.queue:  # otherwise a message that waits already wins
+            if limit.seconds <= 0:
+                return Fired(limit.message)
+            self.idle_timer = process.node.deadlines.call_later(limit.seconds, process.mailbox.wake)
+            process.own_timer(self)
         self.idle = limit
-        self.idle_timer = self.process.node.deadlines.call_later(
-            limit.seconds, self.process.mailbox.wake
-        )
         return None
 
 
@@ -149,6 +154,7 @@ class Nap:
     def cancel(self) -> float | None:
         """The server waits no more."""
         timer, self._timer = self._timer, None
+        self._process.disown_timer(self)
         return None if timer is None else timer.cancel()
 
     def _look(self) -> None:

@@ -17,7 +17,7 @@ import trio
 
 from actors.calls import Call
 from actors.exceptions import ProcessExit
-from actors.exits import BadReturn
+from actors.exits import ALIVE, BadReturn
 from actors.gen_server import GenServer
 from actors.process import Process
 from actors.results import NO_REPLY, Continue, Hibernate, Ignore, NoReply, Stop
@@ -206,7 +206,7 @@ class MachineServer(GenServer):
         turn, hibernate = EVENTS_PER_TURN, False
         while (event := self._next_event()) is not None:
             turn -= 1
-            if turn < 0 or self._process.exit_reason is not None:
+            if turn < 0 or self._process.exit_reason is not ALIVE:
                 await trio.lowlevel.checkpoint()
                 turn = EVENTS_PER_TURN
             step = _Step()
@@ -248,7 +248,7 @@ class MachineServer(GenServer):
         """Make the enter call, again while the callback says `RepeatState` (SM6)."""
         again = self._machine.state_enter
         while again:
-            if self._process.exit_reason is not None:
+            if self._process.exit_reason is not ALIVE:
                 await trio.lowlevel.checkpoint()
             if self._process.debug is not None:
                 self._process.debug.tell("enter", self._machine.state)

@@ -37,7 +37,7 @@ import attrs
 from actors import reports
 from actors.context import current
 from actors.exceptions import ActorsError, NoNodeError
-from actors.failures import concerns_trio
+from actors.failures import concerns_trio, interrupt_in
 
 __all__ = (
     "Handler",
@@ -73,7 +73,9 @@ class Attached:
 class Handlers:
     """The handlers of one node. Changed and called in its Trio thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Callable[[BaseException], None]) -> None:
+        """`interrupt` is told of a `KeyboardInterrupt` or `SystemExit` that a handler raises."""
+        self._interrupt = interrupt
         self._by_id: dict[str, Attached] = {}
         self._by_event: dict[str, tuple[Attached, ...]] = {}
 
@@ -117,6 +119,10 @@ class Handlers:
             try:
                 entry.handler(event, measurements, metadata, entry.config)
             except BaseException as error:  # noqa: ASYNC103  # raised again if nobody's failure
+                interrupt = interrupt_in(error)
+                if interrupt is not None:
+                    self._interrupt(interrupt)
+                    continue
                 if concerns_trio(error):
                     raise
                 self.detach(entry.id)
@@ -133,7 +139,7 @@ def attach(id: str, events: str | Iterable[str], handler: Handler, config: Any =
     names = (events,) if isinstance(events, str) else tuple(dict.fromkeys(events))
     node = _node()
     if node.telemetry is None:
-        handlers = Handlers()
+        handlers = Handlers(node.interrupt)
         handlers.attach(Attached(id, names, handler, config))
         node.telemetry = handlers
     else:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.exceptions import call_error
-from actors.exits import NOPROC
+from actors.exits import ALIVE, NOPROC
 from actors.mailbox import Mailbox
 from actors.messages import Down, Exit
 from actors.pid import MonitorRef, Pid
@@ -76,7 +76,12 @@ class Tied:
         return ref
 
     def unwatch(self, ref: MonitorRef) -> bool:
-        """Undo `watch`; False if the DOWN was delivered before."""
+        """Undo `watch`; False if the DOWN was delivered before. ValueError if it is another's."""
+        if ref.watcher is not self.pid:
+            raise ValueError(
+                f"{ref!r} was made by {ref.watcher!r}, and nobody else can undo it; asked by"
+                f" {self.pid!r}"
+            )
         if ref.pid is not None:
             ref.pid.target.remove_monitor(ref)
         return self.remove_own_monitor(ref)
@@ -85,7 +90,7 @@ class Tied:
 
     def link_to(self, other: Pid) -> bool:
         """Enter this half of a link; False when this process has begun to exit."""
-        if self.exit_reason is not None:
+        if self.exit_reason is not ALIVE:
             return False
         self._enter_link(other)
         return True

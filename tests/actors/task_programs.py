@@ -5,13 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors import (
-    ProcessExit,
-    ReceiveTimeoutError,
-    receive,
-    spawn,
-    trap_exit,
-)
+from actors import ProcessExit, ReceiveTimeoutError, receive, spawn, trap_exit
 
 
 async def give(value=1):

@@ -319,3 +319,33 @@ async def test_a_timer_that_finds_no_room_stops_no_other_timer(node, autojump_cl
         await trio.sleep(1.0)
     assert got(server) == ["first", "a", "b", "tick"]
     assert reports == []
+
+
+async def test_those_who_gave_up_waiting_for_room_leave_nothing_behind(node, autojump_clock):
+    """BM4: however many they are."""
+    pid = await Slow.start(trio.Event(), mailbox=Bounded(1, overflow=Overflow.BLOCK))
+
+    async def calls():
+        with suppress(CallTimeoutError):
+            await pid.call("x", timeout=1)
+
+    async def sends():
+        with trio.move_on_after(1):
+            await pid.asend("x")
+
+    for attempt in (calls, sends):
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(attempt)
+        for _ in range(100):
+            await attempt()
+        assert len(node.processes[pid].mailbox.blocked) < 220  # 100 waited together
+    for _ in range(100):
+        await calls()
+    assert len(node.processes[pid].mailbox.blocked) < 20
+
+
+@pytest.mark.parametrize("wrong", [1.5, float("nan"), "10", None], ids=repr)
+def test_a_capacity_that_is_no_whole_number_is_refused(wrong):
+    with pytest.raises(TypeError, match="a whole number of messages"):
+        Bounded(wrong)

@@ -28,8 +28,14 @@ class Entry(Waiter):
 
 
 @pytest.fixture
-async def deadlines(nursery):
-    queue = Deadlines()
+def interrupts() -> list[BaseException]:
+    """The interrupts of which the queue has told its node."""
+    return []
+
+
+@pytest.fixture
+async def deadlines(nursery, interrupts):
+    queue = Deadlines(interrupts.append)
     nursery.start_soon(queue.run)
     return queue
 
@@ -154,6 +160,7 @@ NO_SECONDS = [
     ("soon", TypeError, "a number of seconds, or None for none; got 'soon'"),
     (None, TypeError, "a number of seconds"),
     (1j, TypeError, "a number of seconds"),
+    (10**400, ValueError, "at most, or infinite"),
 ]
 
 
@@ -232,3 +239,62 @@ async def test_a_server_that_asks_for_a_limit_that_is_none_fails_alone(
     reason = await assert_down(server)
     assert isinstance(reason.exception, ValueError | TypeError)
     await trio.sleep(1)
+
+
+async def test_an_entry_that_leaves_frees_its_place_however_many_lengths_there_are(deadlines):
+    """An answered call is held no longer than it waits."""
+    for number in range(100):  # most of them share no FIFO
+        entry = Entry([], number)
+        deadlines.add(entry, 3600 + number)
+        entry.resolve("answered")
+    assert len(deadlines) == 0
+    assert len(deadlines._heap) < 100
+
+
+async def test_what_expires_may_take_others_with_it_that_are_due(deadlines, autojump_clock):
+    log: list[Any] = []
+
+    class Takes(Entry):
+        def expire(self):
+            super().expire()
+            other.resolve("taken")
+
+    first, other = Takes(log, "a"), Entry(log, "b")
+    deadlines.add(first, 1)
+    deadlines.add(other, 1)
+    await trio.sleep(2)
+    assert log == [("a", pytest.approx(1))]
+    assert len(deadlines) == 0
+
+
+async def test_timers_that_begin_anew_at_once_let_the_others_run(deadlines, autojump_clock):
+    """N5: a callback with a deadline that has passed is not called again in the same step."""
+    calls: list[float] = []
+
+    def again():
+        calls.append(trio.current_time())
+        if len(calls) < 10_000:
+            deadlines.call_at(0, again)
+
+    deadlines.call_later(0, again)
+    await wait_all_tasks_blocked()
+    before = len(calls)
+    await trio.lowlevel.checkpoint()
+    assert before < len(calls) + 1 <= before + 3 or before == 10_000
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+async def test_a_callback_that_exits_the_program_does_not_stop_the_others(
+    error, deadlines, interrupts, autojump_clock
+):
+    """N3: the node is told, and ends in order."""
+
+    def exits():
+        raise error
+
+    calls: list[Any] = []
+    deadlines.call_later(1, exits)
+    deadlines.call_later(1, lambda: calls.append("next"))
+    await trio.sleep(2)
+    assert calls == ["next"]
+    assert interrupts == [error]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -11,10 +12,18 @@ from actors import (
     KILLED,
     NORMAL,
     SHUTDOWN,
+    CastEvent,
     Exit,
+    GenServer,
+    NextState,
+    NodeExitedError,
     NoProcessError,
     ProcessExit,
+    StateMachine,
+    Stop,
     exit,
+    monitor,
+    open_node,
     receive,
     register,
     self_pid,
@@ -181,3 +190,71 @@ async def test_exit_to_a_name_reaches_whoever_has_it(node):
 async def test_exit_to_a_name_that_nobody_has_raises(node):
     with pytest.raises(NoProcessError):
         exit("nobody", "x")
+
+
+# -- None is a reason like any other -------------------------------------------------------------
+
+
+class Idle(GenServer):
+    """Waits; stops for the reason that it is told."""
+
+    def init(self):
+        pass
+
+    async def handle_cast(self, message):
+        return Stop(message)
+
+
+class IdleMachine(StateMachine):
+    def init(self):
+        return NextState("idle")
+
+    async def handle_event(self, event, state):
+        return Stop(event.message) if isinstance(event, CastEvent) else None
+
+
+async def test_an_exit_signal_may_have_the_reason_none(node):
+    """P10: any value is a reason; Elixir's nil, say."""
+    pid, ref = spawn_monitor(forever)
+    await wait_all_tasks_blocked()
+    exit(pid, None)
+    assert not pid.is_alive()
+    assert (await receive(ref)).reason is None
+
+
+async def test_a_process_may_end_with_the_reason_none_and_its_links_too(node):
+    """P10, L4."""
+    linked = await Idle.start()
+
+    async def ends():
+        linked.link()
+        raise ProcessExit(None)
+
+    ref = monitor(linked)
+    assert await reason_of_end(ends) is None
+    assert (await receive(ref)).reason is None
+
+
+@pytest.mark.parametrize("kind", [Idle, IdleMachine])
+async def test_a_server_may_stop_for_the_reason_none(node, kind):
+    pid = await kind.start()
+    pid.cast(None)
+    with structlog.testing.capture_logs():
+        assert await pid.wait_exited() is None
+    with pytest.raises(NoProcessError):
+        await pid.call("x")
+
+
+async def test_a_sleeping_server_can_be_ended_with_the_reason_none(node):
+    pid = await Idle.start()
+    exit(pid, None)
+    assert await pid.wait_exited() is None
+
+
+async def test_a_node_whose_body_ends_with_the_reason_none_says_so():
+    async def main():
+        raise ProcessExit(None)
+
+    with pytest.raises(NodeExitedError, match="None"):
+        async with open_node():
+            await main()

@@ -1,5 +1,6 @@
 """GenServer: what callbacks return, and in which order things happen (semantics G7 to G14)."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -396,6 +397,32 @@ async def test_a_server_may_receive_in_a_callback(node):
     with structlog.testing.capture_logs():
         spawn(later)
         assert await pid.call("x") == 42
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_none_is_a_message_like_any_other(node, busy):
+    """P3: whether the server sleeps, waits or works."""
+    pid, log = await start()
+    for _ in range(2):
+        if busy:
+            send(pid, "before")
+        send(pid, None)
+        await wait_all_tasks_blocked()
+    assert [message for _, message in log if message != "before"] == [None, None]
+
+
+async def test_a_server_that_waits_holds_nothing_of_its_last_answer(node):
+    class Big:
+        pass
+
+    class Answers(GenServer):
+        async def handle_call(self, request, sender):
+            return Big()
+
+    pid = await Answers.start()
+    answer = weakref.ref(await pid.call("x"))
+    await wait_all_tasks_blocked()
+    assert answer() is None
 
 
 async def test_a_server_knows_its_pid(node):

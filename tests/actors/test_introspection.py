@@ -347,3 +347,11 @@ async def test_replies_with_an_action_are_events_too(node):
     await pid.call("x")
     assert [event.kind for event in await sys.get_log(pid)] == ["in", "out", "continue", "noreply"]
     await pid.stop(NORMAL)
+
+
+async def test_asking_the_dead_says_who_is_dead(node):
+    pid = await Counter.start()
+    await pid.stop()
+    with pytest.raises(NoProcessError, match="Counter") as caught:
+        await sys.get_state(pid)
+    assert caught.value.server is pid

@@ -200,7 +200,7 @@ async def test_a_suspended_server_that_cannot_answer_stays_suspended(node):
     pid = await Pair.start()
     await sys.suspend(pid)
     with pytest.raises(CallError, match="unknown_system_msg"):
-        await pid.target.system(("no such verb",), None)
+        await pid.target.system(pid, ("no such verb",), None)
     assert (await sys.get_status(pid))["status"] == "suspended"
 
 

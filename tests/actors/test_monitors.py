@@ -131,3 +131,21 @@ async def test_pid_monitor_is_monitor(node):
     ref = pid.monitor()
     send(pid, "x")
     assert await receive(ref) == Down(ref, pid, "x")
+
+
+async def test_only_the_process_that_monitors_can_undo_it(node):
+    """M1, M4: it is an error, as in OTP, and the Down still comes."""
+    pid = spawn(exit_when_told)
+    ref = monitor(pid)
+    errors: list[Exception] = []
+
+    async def another():
+        try:
+            demonitor(ref)
+        except ValueError as error:
+            errors.append(error)
+
+    await spawn(another).wait_exited()
+    assert "nobody else can undo it" in str(errors[0])
+    send(pid, "x")
+    assert await receive(timeout=1) == Down(ref, pid, "x")

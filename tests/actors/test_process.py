@@ -1,5 +1,8 @@
 """Processes: how they end, messages, death, ancestors (semantics P)."""
 
+import copy
+import dataclasses
+import pickle
 from typing import Any
 
 import pytest
@@ -16,8 +19,10 @@ from actors import (
     Crash,
     Down,
     Exit,
+    MonitorRef,
     NoNodeError,
     NoProcessError,
+    Pid,
     ProcessExit,
     Shutdown,
     call,
@@ -309,3 +314,24 @@ async def test_a_process_that_dies_of_a_signal_is_not_reported(node):
     with structlog.testing.capture_logs() as logs:
         await reason_of_end(parent)
     assert len(logs) == 1
+
+
+# -- pids are values -----------------------------------------------------------------------------
+
+
+async def test_a_copy_of_a_pid_or_a_reference_is_that_pid_or_reference(node):
+    @dataclasses.dataclass
+    class Message:
+        sender: Pid
+        ref: MonitorRef
+
+    pid, ref = spawn_monitor(forever)
+    for copied in (copy.copy, copy.deepcopy):
+        assert copied(pid) is pid
+        assert copied(ref) is ref
+    assert dataclasses.asdict(Message(pid, ref)) == {"sender": pid, "ref": ref}
+
+
+async def test_a_pid_that_is_to_be_pickled_says_that_it_cannot(node):
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(self_pid())

@@ -316,3 +316,33 @@ async def test_a_process_that_always_finds_a_message_can_be_ended(node):
     await trio.lowlevel.checkpoint()
     exit(pid, "enough")
     assert (await receive(ref)).reason == "enough"
+
+
+async def test_two_tasks_of_a_body_cannot_wait_for_messages_at_the_same_time(node, autojump_clock):
+    """The body of a node has no task of its own, so several may ask; none waits for ever."""
+    got: list[Any] = []
+
+    async def first():
+        got.append(await receive(timeout=5))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first)
+        await trio.sleep(1)
+        with pytest.raises(RuntimeError, match="waits for a message of this process already"):
+            await receive(timeout=5)
+        send(self_pid(), "x")
+    assert got == ["x"]
+
+
+async def test_equal_predicates_of_two_modules_do_not_share_what_they_have_seen(node):
+    """Their code objects are equal, but what a name means differs."""
+    text = "matches = lambda message: isinstance(message, wanted)"
+    one: dict[str, Any] = {"wanted": int}
+    other: dict[str, Any] = {"wanted": str}
+    exec(text, one)  # stands for two modules
+    exec(text, other)  # as above
+    assert one["matches"].__code__ == other["matches"].__code__
+    send(self_pid(), "text")
+    with pytest.raises(ReceiveTimeoutError):
+        await receive(one["matches"], timeout=0)
+    assert await receive(other["matches"], timeout=0) == "text"

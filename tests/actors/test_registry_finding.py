@@ -4,13 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors import (
-    ANY,
-    NotRegisteredError,
-    Registration,
-    Registry,
-    self_pid,
-)
+from actors import ANY, NotRegisteredError, Registration, Registry, self_pid
 from tests.actors.registries import BOTH, DUPLICATE, UNIQUE, other
 
 

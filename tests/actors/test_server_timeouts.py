@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import (
+    KILL,
+    SHUTDOWN,
     TIMEOUT,
     Continue,
+    GenServer,
     Hibernate,
     IdleTimeout,
     NoReply,
@@ -72,6 +76,40 @@ async def test_a_system_message_restarts_an_idle_timeout(node, autojump_clock):
     assert ("info", "idle") not in log
     await trio.sleep(1)
     assert ("info", "idle") in log
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+async def test_a_system_message_that_waits_already_does_not_cancel_an_idle_timeout(
+    node, autojump_clock, seconds
+):
+    """G13: OTP hands the limit on to the loop that follows the system message."""
+    pid, log = await start()
+    pid.cast(("return", NoReply(then=IdleTimeout(seconds, "idle"))))
+    await sys.get_state(pid)  # it stands in the mailbox behind the cast
+    await trio.sleep(10)
+    assert log.count(("info", "idle")) == 1
+
+
+async def test_a_timer_that_was_cancelled_in_the_mailbox_does_not_cancel_an_idle_timeout(
+    node, autojump_clock
+):
+    pid, log = await start()
+    pid.cast(("return", NoReply(then=Timeout(1, "replaced"))))
+    pid.cast(("sleep", 2))  # it fires meanwhile
+    pid.cast(("return", NoReply(then=Timeout(None))))
+    pid.cast(("return", NoReply(then=IdleTimeout(1, "idle"))))
+    await trio.sleep(10)
+    assert [message for kind, message in log if kind == "info"] == ["idle"]
+
+
+@pytest.mark.parametrize("wrong", ["5", -1, float("nan")], ids=repr)
+@pytest.mark.parametrize("action", [Timeout, IdleTimeout])
+async def test_seconds_that_are_none_end_the_server_with_an_error_that_says_so(node, action, wrong):
+    pid, _ = await start()
+    pid.cast(("return", NoReply(then=action(wrong))))
+    with structlog.testing.capture_logs():
+        reason = await pid.wait_exited()
+    assert "a time limit is" in str(reason.exception)
 
 
 async def test_a_timer_comes_whatever_arrives_meanwhile(node, autojump_clock):
@@ -220,3 +258,35 @@ async def test_both_at_the_same_time_lose_neither(node, autojump_clock):
     await Napping.start(log, IdleTimeout(1, "idle"))
     await trio.sleep(5)
     assert log == [("info", "idle")]
+
+
+# -- what is left --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", [Timeout, IdleTimeout])
+@pytest.mark.parametrize("reason", [SHUTDOWN, KILL])
+async def test_a_server_that_is_ended_by_a_signal_leaves_no_timer(node, action, reason):
+    """TM1."""
+
+    class Waits(GenServer):
+        def init(self):
+            return action(86_400)
+
+    pid = await Waits.start()
+    await wait_all_tasks_blocked()
+    pid.exit(reason)
+    await pid.wait_exited()
+    assert node.statistics().deadlines == 0
+
+
+async def test_a_server_that_hibernates_again_and_again_leaves_no_timers_of_its_naps(
+    node, autojump_clock
+):
+    class Naps(Scripted):
+        hibernate_after = 1.0
+
+    pid = await Naps.start()
+    for number in range(5):
+        pid.cast(("return", NoReply(then=IdleTimeout(0.5, number))))
+        await trio.sleep(3)
+    assert node.processes[pid].timers == set()

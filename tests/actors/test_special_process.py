@@ -178,7 +178,7 @@ async def test_what_it_does_not_know_it_says(node):
     """SY1."""
     pid, _ = await start()
     with pytest.raises(CallError, match="unknown_system_msg"):
-        await pid.target.system(("no such verb",), None)
+        await pid.target.system(pid, ("no such verb",), None)
     assert pid.is_alive()
 
 

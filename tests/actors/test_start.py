@@ -40,7 +40,7 @@ from actors import (
     whereis,
 )
 from actors.process import STEPS_PER_TURN
-from tests.actors.helpers import info_of
+from tests.actors.helpers import forever, info_of
 from tests.actors.starters import BOOM, PlainlyStarting, Starting, exits, gives, raises
 
 
@@ -358,3 +358,29 @@ def test_a_child_spec_can_be_overridden():
 
 def test_the_id_of_a_child_spec_is_the_name_if_there_is_one():
     assert Starting.child_spec(name="n")["id"] == "n"
+
+
+# -- arguments that are none ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Frozen(GenServer):
+    """Cannot be given its process."""
+
+
+@pytest.mark.parametrize("options", [{"mailbox": 10}, {"debug": True}], ids=repr)
+@pytest.mark.parametrize("verb", ["start", "start_link", "start_monitor"])
+async def test_an_option_of_the_wrong_kind_is_refused_and_nothing_has_started(node, verb, options):
+    """PL2."""
+    with pytest.raises(TypeError, match=next(iter(options))):
+        await getattr(Starting, verb)(gives(None), **options)
+    assert node.statistics().processes == 1
+    with pytest.raises(TypeError, match="mailbox"):
+        spawn(forever, mailbox=10)  # type: ignore[arg-type]  # that is the point
+    assert node.statistics().processes == 1
+
+
+async def test_a_class_that_cannot_be_started_leaves_nothing(node):
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        await Frozen.start_link()
+    assert node.statistics().processes == 1

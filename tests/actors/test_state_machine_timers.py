@@ -26,13 +26,7 @@ from actors import (
     introspection,
     monitor,
 )
-from tests.actors.machines import (
-    Machine,
-    by_event,
-    seen,
-    start,
-    timed_out,
-)
+from tests.actors.machines import Machine, by_event, seen, start, timed_out
 
 # -- timers --------------------------------------------------------------------------------------
 

@@ -5,32 +5,30 @@ from typing import Any
 import pytest
 import structlog
 import trio
+import trio.testing
 
 from actors import (
     KILL,
     KILLED,
+    SHUTDOWN,
     CallTimeoutError,
     GenServer,
     NoNodeError,
     NoReply,
     ProcessExit,
+    current_node,
     exit,
     open_node,
+    receive,
     register,
+    run,
     self_pid,
     send,
     spawn,
 )
-from actors.telemetry import (
-    HandlerExistsError,
-    attach,
-    detach,
-    execute,
-    list_handlers,
-    span,
-)
+from actors.telemetry import HandlerExistsError, attach, detach, execute, list_handlers, span
 from actors.testing import wait_settled
-from tests.actors.helpers import forever
+from tests.actors.helpers import exit_with, forever
 
 
 class Log:
@@ -210,3 +208,82 @@ async def test_timeouts_of_calls_are_told(node, autojump_clock):
         {"caller": self_pid(), "server": server, "request": "?"}
     ]
     assert trio.current_time() >= 1.0
+
+
+# -- interrupts out of handlers and listeners (N3) -----------------------------------------------
+
+
+class Ends(GenServer):
+    """Notes how it ends."""
+
+    def init(self, ends):
+        self.ends = ends
+
+    async def handle_call(self, request, sender):
+        return NoReply()
+
+    async def terminate(self, reason):
+        self.ends.append(reason)
+
+
+def interrupts(*_):
+    detach("fatal")
+    raise SystemExit(3)
+
+
+async def until_a_process_ends():
+    watched = spawn(exit_with, "x").monitor()
+    assert (await receive(watched)).reason == "x"
+    await trio.sleep_forever()
+
+
+async def until_a_call_expires():
+    await (await Ends.start([])).call("x", timeout=0.1)
+
+
+async def until_a_process_starts():
+    spawn(forever)
+    await trio.sleep_forever()
+
+
+HAPPENINGS = {
+    "process.started": until_a_process_starts,
+    "process.exited": until_a_process_ends,
+    "call.timeout": until_a_call_expires,
+}
+
+
+@pytest.mark.parametrize("event", HAPPENINGS)
+def test_a_handler_that_exits_the_program_ends_the_node_in_order(event):
+    """N3, K4: whoever's step it is, the others hear of the ends, and `terminate` is called."""
+    ends: list[Any] = []
+
+    async def main():
+        await Ends.start_link(ends)
+        attach("fatal", event, interrupts)
+        await HAPPENINGS[event]()
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    with pytest.raises(SystemExit) as caught:
+        run(main, clock=clock)
+    assert caught.value.code == 3
+    assert ends == [SHUTDOWN]
+    assert clock.current_time() < 1  # nobody had to be waited for
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_a_listener_of_ends_that_exits_the_program_ends_the_node_in_order(error):
+    ends: list[Any] = []
+
+    def listener(_):
+        current_node().remove_exit_listener(listener)
+        raise error
+
+    async def main():
+        await Ends.start_link(ends)
+        current_node().on_exit(listener)
+        await until_a_process_ends()
+
+    with pytest.raises(type(error)):
+        run(main)
+    assert ends == [SHUTDOWN]

@@ -7,6 +7,7 @@ from typing import Any
 from actors import (
     Pid,
 )
+from actors.exits import ALIVE
 from actors.process import Process
 from tests.chaos.world import (
     World,
@@ -23,7 +24,7 @@ def inhabitant(world: World) -> Process | None:
     everybody = list(world.node.processes.values())
     for _ in range(8):
         process = world.chance.choice(everybody)
-        if process.label in INHABITANTS and process.exit_reason is None:
+        if process.label in INHABITANTS and process.exit_reason is ALIVE:
             return process
     return None
 
