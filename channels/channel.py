@@ -182,6 +182,8 @@ class Channel(GenServer):
                 message.event == ACK and isinstance(payload, dict) and payload.get("ref") == ref
             )
             return is_ack or message.event == LEAVE
+        if type(message) is Exit:
+            return message.pid in (self._transport.pid, self._pubsub)
         return type(message) is Down and message.ref is self._transport_ref
 
     def broadcast(self, event: str, payload: Any, *, key: Hashable | None = None) -> None:
@@ -219,8 +221,13 @@ class Channel(GenServer):
     _events_of_class: ClassVar[dict[str, EventHandler[Any]]]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Raises `DuplicateEventError`, `InvalidHandlerError`: see `typed_events`."""
+        """Raises `DuplicateEventError`, `InvalidHandlerError` (see `typed_events`), and TypeError
+        where `intercept` is one name instead of several.
+        """
         super().__init_subclass__(**options)
+        if isinstance(cls.intercept, str):
+            words = f"expected the names of events, ({cls.intercept!r},) for one"
+            raise TypeError(f"{cls.__name__}.intercept = {cls.intercept!r}; {words}")
         check_events(cls)
 
     @classmethod
@@ -294,10 +301,13 @@ class Channel(GenServer):
             transport.refused(self._key, refusal.response)
             self._log_join("join refused", request)
             return Stop(Shutdown("refused"))
+        if not transport.awaits(self._key):
+            self._forgo_terminate()
+            return Stop(Shutdown("closed"))
         # Subscribed and answered in one step, so no broadcast comes before the reply.
         intercepts = frozenset(self.intercept) or fastlane.NOTHING
         lane = fastlane.Fastlane(
-            transport.push, transport.serializer, intercepts, transport.push_all
+            transport.push, transport.serializer, intercepts, transport.push_all, transport
         )
         transport.pubsub.subscribe(request.topic, lane)
         self._pubsub = transport.pubsub.pid

@@ -4,7 +4,7 @@ through. Values and a seam; they start nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -48,8 +48,15 @@ class Transport(Protocol):
         there is no such thing.
         """
 
+    @property
+    def channel_pids(self) -> Iterable[Pid]:
+        """The processes of all channels of the connection."""
+
     def started(self, key: int, channel: Pid) -> None:
         """The channel's process is there."""
+
+    def awaits(self, key: int) -> bool:
+        """Is the join still to be answered? Not if the client has gone or joined again."""
 
     def joined(self, key: int, response: Any) -> None:
         """The join was accepted."""

@@ -249,6 +249,13 @@ class Multiplexer(Generic[H, C]):
             return None
         return entry.reply(status, response)
 
+    def awaits(self, key: int) -> bool:
+        """Whether the join `key` is still to be answered: its client is there, and has neither
+        joined again nor been answered.
+        """
+        entry = self._by_key.get(key)
+        return entry is not None and entry.state is TopicState.JOINING
+
     def joined(self, key: int, response: Any) -> tuple[Effect[H, C], ...]:
         """The channel's `join` has accepted."""
         entry = self._by_key.get(key)
@@ -268,6 +275,15 @@ class Multiplexer(Generic[H, C]):
             return ()
         del self._by_key[key]
         return self._fail(entry, response)
+
+    def closing(self, key: int) -> tuple[Effect[H, C], ...]:
+        """The channel of join `key` announces its end, and still lives. The client hears of it now,
+        unless it has joined again: then the new channel waits for its death (1.10).
+        """
+        entry = self._by_key.get(key)
+        if entry is None or entry.state is TopicState.SUPERSEDED:
+            return ()
+        return self.exited(key, crashed=False)
 
     def exited(self, key: int, *, crashed: bool) -> tuple[Effect[H, C], ...]:
         """The process of join `key` is dead or could not be started; `crashed` unless it has

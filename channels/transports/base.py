@@ -15,7 +15,7 @@ with it, because they monitor it in turn; one that is too busy to hear of it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -156,6 +156,11 @@ class TransportProcess:
     def close(self, code: int, reason: str) -> None:
         """Begin to end. Once."""
         raise NotImplementedError
+
+    @property
+    def channel_pids(self) -> Iterable[Pid]:
+        """The processes of its channels."""
+        return self._keys
 
     def end_channels(self) -> None:
         """The transport has ended. Its channels hear of it by their monitors, behind what waits for
@@ -326,6 +331,10 @@ class TransportProcess:
         self._process.watch(channel, channel)
         self._carry_out_all(self._multiplexer.started(key, channel))
 
+    def awaits(self, key: int) -> bool:
+        """Is the join still to be answered?"""
+        return self._multiplexer.awaits(key)
+
     def joined(self, key: int, response: Any) -> None:
         """A channel has let its client in. Raises what the serializer raises; then it has not."""
         answer = self._multiplexer.answer(key, "ok", response)
@@ -347,7 +356,7 @@ class TransportProcess:
 
     def closing(self, key: int) -> None:
         """A channel stops in order; its client hears of it before `terminate`."""
-        self._carry_out_all(self._multiplexer.exited(key, crashed=False))
+        self._carry_out_all(self._multiplexer.closing(key))
 
     # -- messages, handled in place --------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import pytest
 import structlog.testing
 import trio
 
+from actors import Shutdown
 from channels import (
     Binary,
     Channel,
@@ -346,6 +347,29 @@ async def test_a_client_that_leaves_acknowledges_nothing_any_more(node):
             (join_ref, "phx_close"),
         ]
         assert "has left" in str(outcomes(endpoint)[0])
+
+
+async def test_a_client_that_joins_again_acknowledges_nothing_any_more(node):
+    """Its new join waits for no timeout of the old channel, which can still clean up."""
+    ended: list[Any] = []
+
+    class Tidy(Room):
+        outcomes: list[Any] = []
+
+        async def terminate(self, reason: Any) -> None:
+            ended.append(reason)
+
+    socket = type("S", (Socket,), {"channels": {"room:*": Tidy}})
+    async with running(Endpoint({"/socket": socket}, port=0)) as endpoint:
+        async with connected(endpoint) as client:
+            join_ref = await client.join("room:1")
+            await client.push(join_ref, "room:1", "ask", {"timeout": 60})
+            await client.expect()
+            await client.send("9", "9", "room:1", "phx_join", {})
+            while (await client.expect())[1] != "9":
+                pass
+        assert [type(outcome) for outcome in Tidy.outcomes] == [NotAcknowledgedError]
+        assert ended[0] == Shutdown("duplicate_join")
 
 
 async def test_a_connection_that_ends_acknowledges_nothing_any_more(node):

@@ -392,3 +392,36 @@ def test_the_exit_of_an_old_channel_does_not_touch_the_new_one():
     assert mux.exited(old, crashed=True) == ()
     push = message("2", "3", LOBBY, "x")
     assert mux.receive(push) == (Forward("new pid", push),)
+
+
+def test_a_superseded_channel_that_announces_its_end_is_waited_for():
+    """It may still be busy in `terminate`: the new one starts when it is dead."""
+    mux = multiplexer()
+    old = joined(mux)
+    mux.receive(message("2", "2", LOBBY, "phx_join"))
+    assert mux.closing(old) == ()
+    [begun] = mux.exited(old, crashed=True)
+    assert isinstance(begun, Join)
+
+
+def test_a_channel_that_announces_its_end_is_closed_at_once_and_not_again():
+    mux = multiplexer()
+    key = joined(mux)
+    assert mux.closing(key) == (close("1"),)
+    assert mux.exited(key, crashed=True) == mux.closing(key) == ()
+
+
+def test_a_join_is_awaited_until_it_is_answered_superseded_or_gone():
+    mux = multiplexer()
+    key = join(mux)
+    assert mux.awaits(key)
+    mux.started(key, "pid")
+    assert mux.awaits(key)
+    mux.joined(key, {})
+    assert not mux.awaits(key)
+    other = join(mux, "room:other")
+    mux.receive(message("2", "2", "room:other", "phx_join"))
+    assert not mux.awaits(other)
+    third = join(mux, "room:third")
+    mux.closed()
+    assert not mux.awaits(third)
