@@ -63,6 +63,11 @@ class BatchDispatcher(Protocol):
         raises is raised there, and then nothing is delivered.
         """
 
+    def siblings(self, subscription: Subscription) -> Iterable[Pid]:
+        """Whose messages go the same way as those of `subscription`'s process, and must not come
+        out of order with them.
+        """
+
     def together(
         self, subscriptions: Iterable[Subscription], prepared: Sequence[tuple[Pid | None, Any]]
     ) -> None:

@@ -10,7 +10,9 @@ A topic of more than `CHUNK` subscribers is not dispatched in one go, which woul
 other process: PubSub's own process does it in parts and lets others run between them. Until it has
 caught up, all broadcasts go through it and so stay in order; those that have come meanwhile for the
 same subscribers, one right behind the other, it dispatches together. The broadcasting process's own
-subscriptions are served at once all the same: what it pushes next must come after its broadcast.
+subscriptions are served at once all the same, and those of its siblings, the other channels of its
+connection: what it pushes next must come after its broadcast. Who has left when its part is served
+gets nothing any more.
 
 Source: `Phoenix.PubSub`, whose registry dispatches in the broadcasting process too and is linked to
 its subscribers.
@@ -113,12 +115,14 @@ class PubSub:
 
     def subscribe(self, topic: str, metadata: Any = None, *, pid: Pid | None = None) -> None:
         """Subscribe a process, the calling one unless `pid` is given; twice means that it gets
-        everything twice.
+        everything twice; of the dead, nothing.
 
         `metadata` is for the dispatcher. Raises `PubSubNotStartedError`.
         """
         self._check_started()
         pid = pid or self_pid()
+        if not pid.is_alive():
+            return  # it would stay for ever: the end that removes it has been
         subscription = Subscription(pid, metadata)
         self._crowds.pop(topic, None)
         self._topics.setdefault(topic, {})[subscription] = None
@@ -195,17 +199,28 @@ class PubSub:
         everyone = self._crowd(topic)
         if isinstance(dispatcher, BatchDispatcher):
             message = dispatcher.prepare(everyone, message)
-        here = self_pid()
-        own = [entry for name, entry in self._topics_of.get(here, ()) if name == topic]
+        own = self._own(topic, dispatcher)
         if own:
             dispatcher(own, sender, message)
-            if sender is None or sender is here:
-                sender = here
+            served = {entry.pid for entry in own} | {sender} - {None}
+            if len(served) == 1:
+                [sender] = served
             else:
-                everyone = tuple(entry for entry in everyone if entry.pid is not here)
+                everyone = tuple(entry for entry in everyone if entry.pid not in served)
         self._waiting += 1
         assert self._server is not None  # checked by _dispatch
-        self._server.cast(Job(everyone, sender, message, dispatcher))
+        self._server.cast(Job(topic, everyone, sender, message, dispatcher))
+
+    def _own(self, topic: str, dispatcher: Dispatcher) -> list[Subscription]:
+        """The subscriptions of the calling process and of its siblings."""
+        here = self_pid()
+        pids = {here: None}
+        if isinstance(dispatcher, BatchDispatcher):
+            for _, entry in self._topics_of.get(here, ()):
+                pids.update(dict.fromkeys(dispatcher.siblings(entry)))
+        return [
+            entry for pid in pids for name, entry in self._topics_of.get(pid, ()) if name == topic
+        ]
 
     def _crowd(self, topic: str) -> tuple[Subscription, ...]:
         """All subscriptions to `topic`: the same tuple until one comes or goes."""
@@ -222,6 +237,15 @@ class PubSub:
         """The PubSub's process runs: from now on processes may subscribe."""
         self._node, self._process, self._server = node, process, process.pid
         node.on_exit(self._forget)
+
+    def without_who_left(
+        self, topic: str, crowd: tuple[Subscription, ...], part: tuple[Subscription, ...]
+    ) -> tuple[Subscription, ...]:
+        """`part` of a crowd as it was when a broadcast was made."""
+        if self._crowds.get(topic) is crowd:
+            return part
+        there = self._topics.get(topic, {})
+        return tuple(entry for entry in part if entry in there)
 
     def jobs_done(self, server: Pid, count: int) -> None:
         """So many broadcasts that were dispatched in parts are complete."""

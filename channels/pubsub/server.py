@@ -35,6 +35,7 @@ MOST_TOGETHER = 16
 class Job:
     """A broadcast to be dispatched in parts."""
 
+    topic: str
     subscriptions: tuple[Subscription, ...]
     sender: Pid | None
     message: Any
@@ -54,6 +55,11 @@ class Table(Protocol):
 
     def attach(self, node: Node, process: Process) -> None:
         """`process` runs: from now on others may subscribe."""
+
+    def without_who_left(
+        self, topic: str, crowd: tuple[Subscription, ...], part: tuple[Subscription, ...]
+    ) -> tuple[Subscription, ...]:
+        """Who of a part of a crowd is still subscribed to `topic`."""
 
     def jobs_done(self, server: Pid, count: int) -> None:
         """So many broadcasts that were dispatched in parts are complete."""
@@ -82,8 +88,11 @@ class PubSubServer(GenServer):
         failure: BaseException | None = None
         try:
             for start in range(0, len(everyone), CHUNK):
+                part = everyone[start : start + CHUNK]
                 try:
-                    _dispatch_part(everyone[start : start + CHUNK], jobs)
+                    _dispatch_part(
+                        self._pubsub.without_who_left(message.topic, everyone, part), jobs
+                    )
                 except BaseException as error:  # noqa: ASYNC103  # costs nobody's subscription
                     if concerns_trio(error):
                         raise

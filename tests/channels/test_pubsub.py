@@ -290,3 +290,11 @@ async def test_a_pubsub_can_run_in_one_node_after_another():
             pubsub.subscribe("room")
             assert len(pubsub.subscribers("room")) == 1
         assert not pubsub.started
+
+
+async def test_the_dead_cannot_be_subscribed(pubsub):
+    """There are no stale entries: their end, which would remove them, has been."""
+    pid = spawn(trio.lowlevel.checkpoint)
+    await pid.wait_exited()
+    pubsub.subscribe("room", pid=pid)
+    assert pubsub.statistics() == PubSubStatistics(0, 0, 0)
