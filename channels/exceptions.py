@@ -8,6 +8,7 @@ reason}`).
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from actors.exceptions import ActorsError
@@ -176,6 +177,8 @@ class ConnectRefused(ChannelsError):
             raise ValueError(
                 f"a refused connect is closed with {TRY_AGAIN_LATER} or 4000 to 4999, not {code!r}"
             )
+        if retry_after is not None and not 0 <= retry_after < math.inf:
+            raise ValueError(f"retry_after is 0 or more seconds, not {retry_after!r}")
         super().__init__(f"connect refused with HTTP {status}: {reason!r}")
         self.reason = reason
         self.status = status

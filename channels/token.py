@@ -177,7 +177,7 @@ class Token:
             raise TokenError("invalid")  # signed in the future
         if max_age is None:
             max_age = self._max_age if read.max_age is None else read.max_age
-        if max_age <= 0 or age >= max_age:
+        if not max_age > 0 or not age < max_age:  # NaN is over, too
             raise TokenError("expired")
         return read.value
 

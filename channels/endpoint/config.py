@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -125,13 +125,19 @@ def configure(
     serializers: Serializers = DEFAULT_SERIALIZERS,
     engine: str,
     limits: Limits,
-    drainer: DrainOptions | None,
+    drainer: DrainOptions | Literal[False] | None,
 ) -> EndpointConfig:
     """Check the options.
 
-    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`,
-    and ImportError where the library of the engine is missing.
+    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `TypeError`,
+    `ValueError`, and ImportError where the library of the engine is missing.
     """
+    _check_kind("sockets", sockets, Mapping, 'a mapping of paths, {"/socket": UserSocket}')
+    _check_kind("port", port, int, "a number")
+    _check_kind("limits", limits, Limits, "Limits(...)")
+    if drainer is False:  # Phoenix's spelling
+        drainer = None
+    _check_kind("drainer", drainer, DrainOptions | None, "DrainOptions(...) or None")
     if not 0 <= port <= 65_535:
         raise ValueError(f"port={port!r}; expected 0 (any free one) to 65535")
     if engine not in ENGINES:
@@ -173,9 +179,12 @@ def _mount(
         raise InvalidMountError(path, socket_class, "the path must begin with /")
     if not (isinstance(socket_class, type) and issubclass(socket_class, UserSocket)):
         raise InvalidMountError(path, socket_class, "expected a subclass of channels.UserSocket")
+    _check_options(path, socket_class)
     mount = mount or Mount(socket_class)
     if not mount.suffix.startswith("/"):
         raise InvalidMountError(path, socket_class, "the suffix must begin with /")
+    spoken = serializers if mount.serializers is None else mount.serializers
+    _check_serializers(spoken)
     return MountPoint(
         path.rstrip("/"),
         mount,
@@ -183,9 +192,35 @@ def _mount(
         _origin_check(
             check_origin if mount.check_origin is None else mount.check_origin, public.host
         ),
-        serializers if mount.serializers is None else mount.serializers,
+        spoken,
         public,
     )
+
+
+def _check_options(path: str, socket_class: type[UserSocket]) -> None:
+    most = socket_class.max_channels
+    if most is not None and not (isinstance(most, int) and most >= 0):
+        problem = f"max_channels={most!r}; expected a number, 0 for no limit"
+        raise InvalidMountError(path, socket_class, problem)
+    policy = socket_class.overflow
+    if isinstance(policy, type) or not callable(getattr(policy, "make_room", None)):
+        problem = f"overflow={policy!r}; expected a policy, DropOldest() for example"
+        raise InvalidMountError(path, socket_class, problem)
+
+
+def _check_serializers(serializers: Serializers) -> None:
+    try:
+        pairs = [(serializer.name, wanted.accepts) for serializer, wanted in serializers]
+    except (TypeError, ValueError, AttributeError):
+        pairs = []
+    if not pairs:
+        words = "expected pairs of a serializer and a Requirement, one at least"
+        raise TypeError(f"serializers={serializers!r}; {words}")
+
+
+def _check_kind(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}={value!r}; expected {expected}")
 
 
 def _origin_check(option: OriginOption, public_host: str | None) -> CheckOrigin:

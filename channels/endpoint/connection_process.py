@@ -127,7 +127,11 @@ async def _answer_http(
         raise
     match admitted:
         case request, Accepted() as accepted:
-            connection = _connection(config, services, accepted, address)
+            try:
+                connection = _connection(config, services, accepted, address)
+            except BaseException:  # as above
+                await trio.aclose_forcefully(stream)
+                raise
             accept = _accept(config, request, accepted.subprotocol)
             if config.engine == NEEDS_NURSERY:
                 return partial(_run_in_nursery, connection, stream, accept)

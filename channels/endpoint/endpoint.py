@@ -64,10 +64,11 @@ class Endpoint:
       leaves it out of the Host header.
     - `engine`: the WebSocket library: "trio-websocket", "wsproto" or "websockets".
     - `limits`: what one connection, and what all from one address may do (`transports.limits`).
-    - `drainer`: how clients are sent away when the endpoint stops; None: they are not, each
-      connection then ends with its supervisor.
+    - `drainer`: how clients are sent away when the endpoint stops; None or False: they are not, and
+      each connection then ends with its supervisor.
 
-    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `ValueError`.
+    Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `TypeError`,
+    `ValueError`.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Endpoint:
         serializers: Serializers = DEFAULT_SERIALIZERS,
         engine: str = DEFAULT_ENGINE,
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
-        drainer: DrainOptions | None = DrainOptions(),  # noqa: B008  # a frozen value
+        drainer: DrainOptions | Literal[False] | None = DrainOptions(),  # noqa: B008  # a frozen value
     ) -> None:
         self._config = configure(
             sockets,
@@ -101,6 +102,8 @@ class Endpoint:
             limits=limits,
             drainer=drainer,
         )
+        if pubsub is not None and not isinstance(pubsub, PubSub):
+            raise TypeError(f"pubsub={pubsub!r}; expected a PubSub, or None for one of its own")
         self.pubsub = pubsub or PubSub()
         self._services = Services(self.pubsub, Gatekeeper(limits.address))
 

@@ -228,8 +228,10 @@ class HttpConnection:
             if not keep_alive:
                 headers.append(("connection", "close"))
             phrase = HTTPStatus(response.status).phrase
+            # As the heads of requests are read: what a client has sent may be echoed to it.
+            encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
             head = self._h11.send(
-                h11.Response(status_code=response.status, headers=headers, reason=phrase)
+                h11.Response(status_code=response.status, headers=encoded, reason=phrase)
             )
             await self._send_body(head or b"", response)
         finally:

@@ -16,6 +16,7 @@ from channels.endpoint.origin import OriginOption
 from channels.endpoint.query import percent_decode
 from channels.serializers import Serializers
 from channels.socket import UserSocket
+from channels.transports.websocket.handshake import is_token
 
 __all__ = ("AUTH_SUBPROTOCOL", "LongPoll", "Mount", "PathTable")
 
@@ -43,6 +44,8 @@ class LongPoll:
 def _long_poll(option: bool | LongPoll | None) -> LongPoll | None:  # noqa: FBT001  # an option
     if option is True:
         return LongPoll()
+    if option and not isinstance(option, LongPoll):
+        raise TypeError(f"longpoll={option!r}; expected True, False or LongPoll(...)")
     return option or None
 
 
@@ -74,8 +77,9 @@ class Mount:
 
     @subprotocols.validator
     def _check_subprotocols(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
-            raise ValueError(f"subprotocols={value!r}; expected a tuple of names")
+        names = value if isinstance(value, tuple | list) else [None]
+        if not all(isinstance(name, str) and is_token(name) for name in names):
+            raise ValueError(f"subprotocols={value!r}; expected a tuple of names, of ASCII letters")
 
     @property
     def agreeable(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from channels.excerpts import excerpt, excerpts
 from channels.serializers import Serializer, negotiate
 from channels.socket import ConnectInfo, PeerData, UserSocket, split_host
 from channels.transports.websocket import BadUpgradeError, check_upgrade
-from channels.transports.websocket.handshake import header_tokens
+from channels.transports.websocket.handshake import header_tokens, is_token
 
 __all__ = ("Accepted", "Refused", "admit", "identify", "may_connect")
 
@@ -119,7 +119,8 @@ async def identify(
     subprotocol = next((name for name in offered if name in agreeable), None)
 
     def refuse(words: str, reason: str) -> Refused:
-        agreed = subprotocol or next((n for n in offered if not n.startswith(TOKEN_PREFIX)), None)
+        names = (n for n in offered if is_token(n) and not n.startswith(TOKEN_PREFIX))
+        agreed = subprotocol or next(names, None)
         return Refused(403, words, later, reason=close_reason(reason), subprotocol=agreed)
 
     if not may_connect(point, request, peer, secure=secure):
@@ -157,7 +158,11 @@ async def identify(
 def may_connect(point: MountPoint, request: Request, peer: PeerData, *, secure: bool) -> bool:
     """Whether a page of this origin may connect; logged where it may not."""
     origin, own = request.header("origin"), own_origin(point.public, request, secure=secure)
-    allowed = point.check_origin.allows(origin, own)
+    try:
+        allowed = point.check_origin.allows(origin, own)
+    except Exception as error:  # a function of the program's
+        _log.error("check_origin crashed", peer=str(peer), stack=plain_traceback(error))
+        return False
     if not allowed:
         _log.error(point.check_origin.explain(origin or "", own), peer=str(peer))
     return allowed
@@ -171,9 +176,11 @@ async def _connect(
     subprotocol: str | None,
 ) -> Accepted | Refused | None:
     """Ask the user's page. None: its `id` is none."""
-    socket = point.socket_class()
-    name = point.socket_class.__name__
     started = perf_counter()
+    try:
+        socket = point.socket_class()
+    except Exception as error:
+        return _crashed(point, info, error)
     try:
         await socket.connect(params, info)
         socket_id = socket.id()
@@ -181,10 +188,9 @@ async def _connect(
         _log_connect("connect refused", socket, info, params, started, reason=repr(refusal.reason))
         return _refuse(point, refusal, subprotocol)
     except Exception as error:
-        stack = plain_traceback(error)
-        _log.error("connect crashed", socket=name, peer=str(info.peer), stack=stack)
-        return Refused(500, "The server could not handle this connection.")
+        return _crashed(point, info, error)
     if socket_id is not None and not isinstance(socket_id, str):
+        name = point.socket_class.__name__
         _log.error("id() must return a str or None", socket=name, got=repr(socket_id)[:80])
         return None
     _log_connect(
@@ -197,6 +203,12 @@ async def _connect(
         socket_id=excerpt(socket_id),
     )
     return Accepted(point, socket, socket_id, serializer, info, subprotocol)
+
+
+def _crashed(point: MountPoint, info: ConnectInfo, error: Exception) -> Refused:
+    name, stack = point.socket_class.__name__, plain_traceback(error)
+    _log.error("connect crashed", socket=name, peer=str(info.peer), stack=stack)
+    return Refused(500, "The server could not handle this connection.")
 
 
 def _refuse(point: MountPoint, refusal: ConnectRefused, subprotocol: str | None) -> Refused:

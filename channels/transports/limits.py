@@ -51,6 +51,8 @@ _MIB = 1024 * _KIB
 
 
 def _not_negative(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name}={value!r}; expected a number")
     if not value >= 0:
         raise ValueError(f"{attribute.name}={value!r}; expected a number >= 0, where 0 is no limit")
 
@@ -75,15 +77,21 @@ class Rate:
 NO_RATE = Rate(0, 0)
 
 
+def _rate(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Rate):
+        words = "expected Rate(per_second, burst), or NO_RATE"
+        raise TypeError(f"{attribute.name}={value!r}; {words}")
+
+
 @attrs.frozen(kw_only=True)
 class AddressLimits:
     """What all connections from one address may do together; for IPv6, from one /64 network."""
 
     connections: int = attrs.field(default=2_000, validator=_not_negative)
-    connects: Rate = Rate(200, burst=4_000)
-    messages: Rate = Rate(2_000, burst=10_000)
-    bytes: Rate = Rate(10 * _MIB, burst=80 * _MIB)
-    joins: Rate = Rate(200, burst=4_000)
+    connects: Rate = attrs.field(default=Rate(200, burst=4_000), validator=_rate)
+    messages: Rate = attrs.field(default=Rate(2_000, burst=10_000), validator=_rate)
+    bytes: Rate = attrs.field(default=Rate(10 * _MIB, burst=80 * _MIB), validator=_rate)
+    joins: Rate = attrs.field(default=Rate(200, burst=4_000), validator=_rate)
     topics: int = attrs.field(default=20_000, validator=_not_negative)
     bodies: int = attrs.field(default=32 * _MIB, validator=_not_negative)
     """Bytes of the bodies of long polls that are held because they have not come whole."""
@@ -107,10 +115,14 @@ class Limits:
     """Messages that may wait for a channel, in its mailbox."""
     queued_bytes: int = attrs.field(default=_MIB, validator=_not_negative, kw_only=True)
     """Bytes of a connection's client that may wait in the mailboxes of its channels."""
-    messages: Rate = attrs.field(default=Rate(200, burst=1_000), kw_only=True)
-    bytes: Rate = attrs.field(default=Rate(_MIB, burst=8 * _MIB), kw_only=True)
-    joins: Rate = attrs.field(default=Rate(20, burst=200), kw_only=True)
-    address: AddressLimits = attrs.field(default=AddressLimits(), kw_only=True)
+    messages: Rate = attrs.field(default=Rate(200, burst=1_000), validator=_rate, kw_only=True)
+    bytes: Rate = attrs.field(default=Rate(_MIB, burst=8 * _MIB), validator=_rate, kw_only=True)
+    joins: Rate = attrs.field(default=Rate(20, burst=200), validator=_rate, kw_only=True)
+    address: AddressLimits = attrs.field(
+        default=AddressLimits(),
+        validator=attrs.validators.instance_of(AddressLimits),
+        kw_only=True,
+    )
 
     def without_rates(self) -> Limits:
         """The same without limits on rates, addresses and mailboxes, for load tools."""

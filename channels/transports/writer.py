@@ -242,7 +242,7 @@ class Writer:
         if not self._open:
             self.frames_dropped += 1
             return
-        if self._excess(frame) > 0 and not self._make_room(frame, control=control):
+        if self._excess(frame) > 0 and not self._make_room(frame, key, control=control):
             return
         if not control and not self._policy.coalesces:
             key = None
@@ -283,7 +283,7 @@ class Writer:
             return 0
         return self.queued_bytes + len(frame) - self._limit
 
-    def _make_room(self, frame: bytes, *, control: bool) -> bool:
+    def _make_room(self, frame: bytes, key: Hashable | None, *, control: bool) -> bool:
         if self._corks:
             self._write_now()  # what is corked waits for us, not for the peer
         backlog = self._backlog
@@ -296,6 +296,8 @@ class Writer:
             case Verdict.DROP if not control:
                 self.frames_dropped += 1
                 return False
+            case Verdict.DROP if key is not None:
+                return True  # never more than one waits for each key
             case _:
                 self._overflow(backlog)
                 return False

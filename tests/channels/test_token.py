@@ -192,3 +192,11 @@ def test_neither_errors_nor_reprs_show_a_secret_or_a_token(tokens):
 def test_who_only_signs_does_not_pay_for_the_import_of_cryptography():
     code = "import sys, channels; t = channels.Token('s' * 32); t.verify('a', t.sign('a', 1)); sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_an_age_that_is_no_number_lets_nothing_through():
+    """What is compared with NaN is never more."""
+    tokens = Token(SECRET)
+    old = tokens.sign(SALT, 1, signed_at=0)
+    assert problem_of(tokens, "verify", old, max_age=math.nan) == "expired"
+    assert problem_of(Token(SECRET, max_age=math.nan), "verify", tokens.sign(SALT, 1)) == "expired"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -17,11 +18,13 @@ __all__ = (
     "announces_body",
     "check_upgrade",
     "header_tokens",
+    "is_token",
     "switching_protocols",
 )
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _VERSION: Final = "13"
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 Headers = Iterable[tuple[str, str]]
 
@@ -51,6 +54,11 @@ def header_tokens(headers: Headers, name: str) -> list[str]:
     """All comma-separated values of a header, over all its lines, in order."""
     values = (value for key, value in headers if key == name)
     return [token for value in values for token in map(str.strip, value.split(",")) if token]
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is a token of HTTP (RFC 9110, 5.6.2), as the name of a subprotocol must be."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def announces_body(headers: Headers) -> bool:

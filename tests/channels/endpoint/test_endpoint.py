@@ -23,7 +23,6 @@ from channels import (
     PubSub,
     UserSocket,
 )
-from channels.exceptions import InvalidMountError, InvalidRouteError
 from channels.transports.connection import DISCONNECT
 from supervisors import Supervisor
 from tests.channels.endpoint.hostile import UPGRADE
@@ -413,30 +412,3 @@ async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
         with structlog.testing.capture_logs(), pytest.raises(StartError) as failed:
             await Supervisor.start_link([Endpoint({"/socket": Socket}, port=port)])
     assert f"cannot listen on 127.0.0.1:{port}" in repr(failed.value.reason)
-
-
-def test_what_is_wrong_with_a_configuration_is_said_at_construction(tmp_path):
-    wrong: Any = type("Wrong", (UserSocket,), {"channels": {"room:*": dict}})
-    not_a_socket: Any = dict
-    for make, error, words in (
-        (lambda: Endpoint({"/socket": wrong}), InvalidRouteError, "subclass of channels.Channel"),
-        (
-            lambda: Endpoint({"/socket": not_a_socket}),
-            InvalidMountError,
-            "subclass of channels.UserSocket",
-        ),
-        (lambda: Endpoint({"socket": Socket}), InvalidMountError, "begin with /"),
-        (lambda: Endpoint({}, static=tmp_path / "no"), NotADirectoryError, "missing"),
-        (lambda: Endpoint({}, port=70_000), ValueError, "65535"),
-        (lambda: Endpoint({"/s": Socket}, check_origin=True), ValueError, "public_host"),
-        (
-            lambda: Endpoint({"/s": Socket}, public_scheme="wss"),  # type: ignore[arg-type]  # wrong
-            ValueError,
-            "public_scheme",
-        ),
-        (lambda: Endpoint({"/s": Socket}, public_port=0), ValueError, "public_port"),
-        (lambda: Endpoint({"/s": Socket}, public_host="a:1"), ValueError, "public_host"),
-        (lambda: Endpoint({}, engine="other"), ValueError, "trio-websocket"),
-    ):
-        with pytest.raises(error, match=words):
-            make()

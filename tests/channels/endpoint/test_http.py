@@ -453,3 +453,11 @@ async def test_closing_never_waits_longer_than_its_timeout():
         connection = HttpConnection(await listener.accept())
         with trio.fail_after(5):
             await connection.aclose(timeout=0.01)
+
+
+async def test_an_answer_may_echo_what_is_not_ascii(wire):
+    connection, client = wire
+    await client.send_all(b"GET / HTTP/1.1\r\nHost: h\r\nX-Odd: \xe9\r\n\r\n")
+    request = await connection.read_head(timeout=5)
+    await connection.respond(Response(200, (("x-echo", request.header("x-odd")),)))
+    assert b"x-echo: \xe9\r\n" in await received(client)

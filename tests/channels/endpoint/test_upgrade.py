@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
+import trio
 
 from channels import (
     Channel,
@@ -19,6 +20,7 @@ from channels import (
 )
 from channels.socket import PeerData
 from tests.channels.phoenix import connected, refusal, running
+from tests.channels.transports.websocket.raw_client import CLOSE, RawClient, upgrade
 
 PATH = "/socket/websocket?vsn=2.0.0"
 PREFIX = "base64url.bearer.phx."
@@ -250,3 +252,27 @@ async def test_no_secret_of_the_url_reaches_the_log_whatever_goes_wrong(node):
             for path in paths:
                 assert await refusal(endpoint, path) in {400, 403, 404}
     assert "s3cret" not in repr(logs)
+
+
+# -- what is not ASCII ---------------------------------------------------------------------------
+
+
+async def test_a_refusal_behind_the_upgrade_agrees_to_no_subprotocol_that_is_no_name(node):
+    mount = Mount(UserSocket, refuse_after_upgrade=True)
+    async with (
+        running(Endpoint({"/socket": mount}, port=0)) as endpoint,
+        await trio.open_tcp_stream(*endpoint.addresses[0]) as stream,
+    ):
+        client = RawClient(stream)
+        request = upgrade("/socket/websocket?vsn=9.0.0", Sec_WebSocket_Protocol="\xe9, good")
+        await client.send(request.decode().encode("latin-1"))
+        head = await client.head()
+        assert b"101" in head
+        assert b"Sec-WebSocket-Protocol: good" in head
+        assert (await client.frame())[0] == CLOSE
+
+
+@pytest.mark.parametrize("name", ["\xe9", "two words", "", "a,b"])
+def test_a_subprotocol_that_is_no_token_cannot_be_mounted(name):
+    with pytest.raises(ValueError, match="subprotocols"):
+        Mount(UserSocket, subprotocols=(name,))

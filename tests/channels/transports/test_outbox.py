@@ -195,6 +195,22 @@ async def test_dropping_the_newest_keeps_what_waits(opened, pair, spawner):
     assert (await read_exactly(client, len(BIG) + 10))[-10:] == b"firstclose"
 
 
+async def test_a_pong_waits_beyond_the_limit_where_the_newest_data_is_dropped(
+    opened, pair, spawner
+):
+    """It is dropped for no data, and a client that pings is not given up."""
+    ours, client = pair
+    outbox = opened(ours, spawn=spawner, policy=DropNewest())
+    outbox.push(BIG)
+    outbox._limit = outbox.queued_bytes + 5
+    outbox.push(b"first")
+    for number in range(100):
+        outbox.push_control(b"pong%02d" % number, "pong")
+    outbox.push(b"second")
+    outbox.finish(b"close")
+    assert (await read_exactly(client, len(BIG) + 16))[-16:] == b"firstpong99close"
+
+
 async def test_coalescing_sends_only_the_newest_of_a_key(opened, pair, spawner):
     ours, client = pair
     outbox = opened(ours, spawn=spawner, limit=0, policy=CoalesceByKey())
