@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Any, Final
 
 import attrs
 import structlog
@@ -51,6 +52,8 @@ async def run_program(application: AppLike) -> int:
     """The node's main function: run `application` with all that it needs; the exit code."""
     trap_exit()  # the fate of the applications is ours to report, not to share
     with trio.open_signal_receiver(*SIGNALS) as signals:
+        for each in SIGNALS:
+            signal.signal(each, _once(signal.getsignal(each)))
         listener = spawn(_listen, signals, self_pid(), label="signals")
         controller = await started_controller()
         try:
@@ -84,17 +87,29 @@ class _Signal:
     signum: signal.Signals
 
 
-async def _listen(signals: AsyncIterator[int], main: Pid) -> None:
-    """Tell `main` of the first signal and give the others back to the operating system."""
-    async for signum in signals:
+def _once(handler: Any) -> Callable[[int, FrameType | None], None]:
+    """The first signal for `handler`; the others are the operating system's again, from this step
+    on, for there may be no other: the first may come while the event loop hangs.
+    """
+
+    def first(signum: int, frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        handler(signum, frame)
+
+    return first
+
+
+async def _listen(signals: AsyncIterator[int], main: Pid) -> None:
+    """Tell `main` of the first signal."""
+    async for signum in signals:
         main.send(_Signal(signal.Signals(signum)))
 
 
 def _report_start_failure(application: AppLike, error: StartError) -> int:
     """One line: the program, the application if it is one that the program needs, the cause."""
-    program = Path(sys.argv[0]).name or "application"
+    path = Path(sys.argv[0])
+    program = (path.parent.name if path.name == "__main__.py" else path.name) or "application"
     if isinstance(error, ApplicationStartError) and error.application is application:
         error = StartError(error.reason)
     sys.stderr.write(f"{program}: {explain(error)}\n")

@@ -32,9 +32,9 @@ def has_ended(pid: Pid) -> bool:
 
 def is_expected(spec: ChildSpec, reason: object) -> bool:
     """Is this how a child ends that was asked to stop? If not, it is reported (S21)."""
-    if reason is SHUTDOWN or (reason is KILLED and spec.shutdown is BRUTAL_KILL):
+    if reason is (KILLED if spec.shutdown is BRUTAL_KILL else SHUTDOWN):
         return True
-    orderly = reason is NORMAL or isinstance(reason, Shutdown)
+    orderly = reason is SHUTDOWN or reason is NORMAL or isinstance(reason, Shutdown)
     return orderly and spec.restart is not Restart.PERMANENT
 
 

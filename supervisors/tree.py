@@ -6,8 +6,9 @@ from actors import call, whereis
 from actors.exceptions import CallError
 from actors.kernel import Destination
 from actors.pid import Pid
-from supervisors.child_spec import ChildType
 from supervisors.children import ChildInfo
+from supervisors.dynamic_supervisor_server import DynamicSupervisorServer
+from supervisors.supervisor_server import SupervisorServer
 
 __all__ = ("draw_tree",)
 
@@ -26,9 +27,17 @@ async def _branches(supervisor: Destination, indent: str) -> list[str]:
     for child in reversed(children):
         last = child is children[0]
         lines.append(f"{indent}{'└── ' if last else '├── '}{_describe(child)}")
-        if child.type is ChildType.SUPERVISOR and isinstance(child.pid, Pid):
+        if isinstance(child.pid, Pid) and _is_supervisor(child.pid):
             lines += await _below(child.pid, f"{indent}{'    ' if last else '│   '}")
     return lines
+
+
+def _is_supervisor(pid: Pid) -> bool:
+    """By what it is, and not by its spec: others than ours may call themselves one, and know no
+    `which_children`.
+    """
+    server = getattr(pid.target, "server", None)
+    return isinstance(server, SupervisorServer | DynamicSupervisorServer)
 
 
 async def _below(supervisor: Pid, indent: str) -> list[str]:

@@ -107,6 +107,37 @@ def test_a_second_signal_kills_even_while_a_child_takes_its_time(program: Progra
     assert process.returncode == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_a_second_signal_kills_even_while_the_event_loop_hangs(
+    program: Program, signum: signal.Signals
+):
+    """AP4: also where it hung already when the first one came."""
+    with program("""
+        from actors import Continue
+
+        class Busy(Worker):
+            async def init(self, name):
+                return Continue("go")
+
+            async def handle_continue(self, token):
+                import signal
+                print("hangs", flush=True)
+                while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+                    pass
+                print("told", flush=True)
+                while True:
+                    pass
+
+        Application([Busy.child_spec("busy")]).run()
+    """) as process:
+        read_until(process, "hangs")
+        process.send_signal(signum)
+        read_until(process, "told")
+        process.send_signal(signum)
+        process.communicate(timeout=10)
+    assert process.returncode == -signum
+
+
 def read_stopping(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     assert any("stopping" in line for line in process.stdout)

@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 
 from actors import KILL, KILLED, NORMAL, SHUTDOWN, Exit, GenServer, ProcessExit, Shutdown, Stop
-from supervisors import BRUTAL_KILL, ChildSpec, Restart, Supervisor
+from supervisors import BRUTAL_KILL, ChildSpec, ChildStartError, Restart, Supervisor
 from supervisors.exits import REACHED_MAX_RESTART_INTENSITY
 from supervisors.termination import is_expected
 from tests.actors.helpers import Boom
@@ -96,6 +96,20 @@ async def test_the_abnormal_end_of_a_temporary_child_is_told(play: Play):
     assert reports(log) == [("error", "child_terminated", KILLED)]
 
 
+async def test_a_start_by_hand_that_fails_is_told_to_who_asked_and_nobody_else(play: Play):
+    """S36, as in OTP."""
+    supervisor = await Supervisor.start_link(play.children("a"))
+    play.script("b", "error")
+    play.script("a", "error")
+    await Supervisor.terminate_child(supervisor, "a")
+    with capture_logs() as log:
+        with pytest.raises(ChildStartError):
+            await Supervisor.start_child(supervisor, play.child("b"))
+        with pytest.raises(ChildStartError):
+            await Supervisor.restart_child(supervisor, "a")
+    assert reports(log) == []
+
+
 async def test_a_failed_start_tells_the_failure_and_no_ordinary_stops(play: Play):
     """S7, S37."""
     play.script("b", "error")
@@ -146,7 +160,7 @@ EXPECTED: dict[
     str, dict[bool, list[Any]]
 ] = {  # shutdown -> restart is permanent -> reasons that are not told (S21)
     "seconds": {True: [SHUTDOWN], False: [SHUTDOWN, NORMAL, Shutdown("x")]},
-    "brutal_kill": {True: [SHUTDOWN, KILLED], False: [SHUTDOWN, KILLED, NORMAL, Shutdown("x")]},
+    "brutal_kill": {True: [KILLED], False: [SHUTDOWN, KILLED, NORMAL, Shutdown("x")]},
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import structlog.testing
+
+from actors import GenServer, Registry
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor
 from tests.supervisors.workers import Play, Worker
 
@@ -37,3 +40,25 @@ async def test_a_tree_begins_anywhere(play: Play):
     assert without_numbers(await DynamicSupervisor.tree(rooms)) == (
         "<Pid DynamicSupervisor>\n└── <Pid DynamicSupervisor>"
     )
+
+
+async def test_only_supervisors_are_asked_for_their_children(play: Play):
+    """A registry says that it is one, and knows no such question; who asks must harm nobody."""
+    users = Registry("users")
+
+    class Pretends(GenServer):
+        def init(self):
+            pass
+
+    pretends = Pretends.child_spec(id="pretends", type="supervisor")
+    supervisor = await Supervisor.start_link([users, pretends, play.child("a")], name="app")
+    before = await Supervisor.which_children(supervisor)
+    with structlog.testing.capture_logs() as logs:
+        tree = without_numbers(await Supervisor.tree("app"))
+    assert tree.splitlines()[1:] == [
+        '├── users: <Pid TableOwner "users">',
+        "├── pretends: <Pid Pretends>",
+        "└── a: <Pid Worker>",
+    ]
+    assert logs == []
+    assert await Supervisor.which_children(supervisor) == before
