@@ -127,7 +127,10 @@ def _check_shutdown(value: object) -> float | BrutalKill | None:
     if value is None or value is BRUTAL_KILL:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an int may be more than a float
+            return INFINITY
     raise InvalidSpecError("invalid_shutdown", value, "seconds >= 0, INFINITY or BRUTAL_KILL")
 
 

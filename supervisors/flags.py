@@ -7,7 +7,7 @@ The defaults are Elixir's: three restarts in five seconds. Elixir requires a str
 from __future__ import annotations
 
 import enum
-import math
+import sys
 from typing import Any
 
 import attrs
@@ -27,6 +27,7 @@ __all__ = (
 
 DEFAULT_MAX_RESTARTS = 3
 DEFAULT_MAX_SECONDS = 5.0
+_LONGEST = sys.float_info.max  # an int may be more
 
 
 class Strategy(enum.StrEnum):
@@ -65,7 +66,7 @@ def check_max_restarts(value: object) -> int:
 
 def check_max_seconds(value: object) -> float:
     """`value` if it may be `max_seconds`: finite seconds > 0."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST:
         return float(value)
     raise InvalidFlagError("invalid_period", value, "max_seconds: seconds > 0")
 

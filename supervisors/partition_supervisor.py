@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -200,8 +201,11 @@ class PartitionSupervisorServer(SupervisorServer):
 def partition_of(key: object, partitions: int) -> int:
     """The number of the partition in charge of `key`.
 
-    The same in every run, unless the key is of a kind that only `hash` knows.
+    The same in every run, unless the key is of a kind that only `hash` knows: a frozenset, a
+    dataclass.
     """
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)  # equal keys meet the same partition
     if isinstance(key, int):
         return abs(key) % partitions
     return _stable_hash(key) % partitions
@@ -210,14 +214,20 @@ def partition_of(key: object, partitions: int) -> int:
 def _stable_hash(key: object) -> int:
     match key:
         case str():
-            return zlib.crc32(key.encode())
+            return zlib.crc32(key.encode("utf-8", "surrogatepass"))
         case bytes():
             return zlib.crc32(key)
         case Pid():
             return _stable_hash((key.node_name, key.serial))
         case tuple():
             return zlib.crc32(b"".join(b"%d," % _stable_hash(item) for item in key))
-        case int() | float() | None:
+        case Enum():
+            return _stable_hash((type(key).__qualname__, key.name))
+        case int():
+            return zlib.crc32(b"%d" % key)  # True is 1
+        case float() if key.is_integer():
+            return _stable_hash(int(key))
+        case float() | None:
             return zlib.crc32(repr(key).encode())
     return hash(key)
 

@@ -26,12 +26,12 @@ The machine room is `supervisor_server.py`; what it decides is in `strategies.py
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from actors import Via, call, stop, whereis
 from actors.exceptions import StartError
-from actors.exits import NORMAL
+from actors.exits import NORMAL, Crash
 from actors.kernel import Destination
 from actors.pid import Pid
 from actors.results import Ignore
@@ -213,4 +213,6 @@ def _flags_and_children(
     max_seconds: float = DEFAULT_MAX_SECONDS,
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
 ) -> SupervisorInit:
+    if isinstance(children, type | Mapping | str | bytes) or not isinstance(children, Iterable):
+        raise StartError(Crash(TypeError(f"expected a list of children; got {children!r}")))
     return SupervisorFlags(strategy, max_restarts, max_seconds, auto_shutdown), children

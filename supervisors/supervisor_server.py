@@ -10,7 +10,8 @@ and can still be stopped.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from inspect import isawaitable
 from typing import Any, TypeAlias
 
 import trio
@@ -54,7 +55,7 @@ __all__ = (
     "supervisor_child_spec",
 )
 
-UserInit: TypeAlias = Callable[..., Awaitable[Any]]
+UserInit: TypeAlias = Callable[..., Any]  # it may wait
 
 
 class Refusal:
@@ -80,7 +81,8 @@ def supervisor_child_spec(
     of a `Via` the key, or else the class.
     """
     fields = {key: value for key, value in options.items() if key in SPEC_FIELDS}
-    rest = {key: value for key, value in options.items() if key not in SPEC_FIELDS}
+    rest = {key: _for_each_start(it) for key, it in options.items() if key not in SPEC_FIELDS}
+    args = tuple(map(_for_each_start, args))
     name = rest.get("name")
     return {
         "id": name.key if isinstance(name, Via) else name or cls,
@@ -90,10 +92,16 @@ def supervisor_child_spec(
     }
 
 
+def _for_each_start(argument: Any) -> Any:
+    """What a generator gives is there for the restarts too."""
+    return tuple(argument) if isinstance(argument, Iterator) else argument
+
+
 async def ask(init: UserInit, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """What the user's `init` returns; a wrong flag is refused, which only the starter hears."""
     try:
-        return await init(*args, **options)
+        result = init(*args, **options)
+        return await result if isawaitable(result) else result
     except InvalidFlagError as error:
         raise StartError(Crash(error)) from error
 
@@ -258,7 +266,6 @@ class SupervisorServer(GenServer):
         try:
             return await self._start(child, by_hand=True)
         except StartError as error:
-            self._report.start_error(spec, None, error.reason)
             self._children.remove(child)
             if isinstance(error, AlreadyStartedError):
                 raise
@@ -268,7 +275,6 @@ class SupervisorServer(GenServer):
         try:
             return await self._start(child, by_hand=True)
         except StartError as error:
-            self._report.start_error(child.spec, None, error.reason)
             if isinstance(error, AlreadyStartedError):
                 raise
             raise ChildStartError(child.id, error.reason) from error.__cause__

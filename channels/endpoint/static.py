@@ -89,6 +89,8 @@ class StaticFiles:
         cache_control: str = "no-cache",
         content_security_policy: str = DEFAULT_CONTENT_SECURITY_POLICY,
     ) -> None:
+        if not os.fspath(folder):  # as a path it would be the current folder, source and all
+            raise ValueError("static is empty; expected a folder, '.' for the current one")
         self._root = Path(folder).resolve()
         if not self._root.is_dir():
             raise NotADirectoryError(f"the folder of static files is missing: {self._root}")

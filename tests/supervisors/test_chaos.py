@@ -10,13 +10,7 @@ from actors.calls import Call
 from actors.process import Process
 from actors.testing import assert_down, wait_settled
 from supervisors import DynamicSupervisor, PartitionSupervisor, Restart, Supervisor
-from supervisors.chaos import (
-    FaultInjector,
-    InvariantError,
-    Watch,
-    processes_below,
-    settle_down,
-)
+from supervisors.chaos import FaultInjector, InvariantError, Watch, processes_below, settle_down
 from tests.actors.helpers import forever
 
 

@@ -175,3 +175,7 @@ def test_without_arguments_keeps_everything_but_the_arguments():
     """S31."""
     child = spec(start=(start, (1,), {"name": "a"}), backoff=Backoff())
     assert without_arguments(child) == attrs.evolve(child, start=start)
+
+
+def test_a_child_may_take_more_seconds_than_a_float_can_hold():
+    assert spec(shutdown=10**400).shutdown == INFINITY

@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors import (
-    KILL,
-    NORMAL,
-    SHUTDOWN,
-    Pid,
-    Shutdown,
-)
+from actors import KILL, NORMAL, SHUTDOWN, Pid, Shutdown
 from supervisors import (
     RESTARTING,
     ChildCount,

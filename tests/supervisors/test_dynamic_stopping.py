@@ -8,15 +8,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from actors import (
-    KILLED,
-    NORMAL,
-    SHUTDOWN,
-    GenServer,
-    Pid,
-    ProcessExit,
-    Shutdown,
-)
+from actors import KILLED, NORMAL, SHUTDOWN, GenServer, Pid, ProcessExit, Shutdown
 from actors.reports import fact
 from supervisors import (
     BRUTAL_KILL,

@@ -39,6 +39,7 @@ def test_words_are_taken_for_the_enumerations():
         ("max_restarts", True, "invalid_intensity"),
         ("max_seconds", 0, "invalid_period"),
         ("max_seconds", math.inf, "invalid_period"),
+        ("max_seconds", 10**400, "invalid_period"),
         ("max_seconds", "5", "invalid_period"),
         ("auto_shutdown", "some", "invalid_auto_shutdown"),
     ],

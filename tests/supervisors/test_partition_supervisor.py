@@ -179,11 +179,25 @@ def test_keys_spread_over_all_partitions(partitions: int):
     assert min(hits) > 0.7 * 1000 / partitions
 
 
+@pytest.mark.parametrize(
+    ("one", "equal"), [(1, 1.0), (True, 1), ((1, "a"), (True, "a")), ((2,), (2.0,)), (-0.0, 0)]
+)
+def test_equal_keys_meet_the_same_partition(one: object, equal: object):
+    assert one == equal
+    assert partition_of(one, 1000) == partition_of(equal, 1000)
+
+
+def test_a_text_that_is_no_unicode_meets_a_partition_too():
+    assert 0 <= partition_of("\ud800", 8) < 8
+
+
 def test_a_key_meets_the_same_partition_in_every_run():
     """PS2: `hash` would differ from run to run."""
     program = (
-        "from supervisors.partition_supervisor import partition_of as p;"
-        "print([p(k, 1000) for k in ('room:lobby', b'x', ('a', 1, None, 2.5), 1.5, None)])"
+        "from supervisors.partition_supervisor import partition_of as p; import enum;"
+        "Color = enum.Enum('Color', 'RED');"
+        "keys = ('room:lobby', b'x', ('a', 1, None, 2.5), 1.5, None, Color.RED);"
+        "print([p(k, 1000) for k in keys])"
     )
     runs = {
         subprocess.run(

@@ -22,6 +22,7 @@ from actors import (
     StartError,
     StartIgnoredError,
     Via,
+    exit,
     spawn,
     whereis,
 )
@@ -419,3 +420,31 @@ async def test_a_supervisor_that_is_killed_while_a_start_function_waits_in_a_nur
     supervisor.exit(KILL)
     await settle()
     assert ending.exit_reason is KILLED  # type: ignore[attr-defined]  # a process
+
+
+async def test_children_that_a_generator_gives_are_there_after_a_restart_too(play: Play):
+    """S8, S18."""
+    specs = (play.child(name) for name in "ab")
+    inner = Supervisor.child_spec(specs, name="inner")
+    await Supervisor.start_link([inner])
+    exit("inner", KILL)
+    await settle()
+    assert (await Supervisor.count_children("inner")).active == 2
+
+
+@pytest.mark.parametrize("children", [GenServer, {"id": "a", "start": ()}, "a", 5], ids=repr)
+async def test_children_that_are_no_list_are_refused_in_words(play: Play, children: Any):
+    with pytest.raises(StartError, match="expected a list of children") as caught:
+        await Supervisor.start_link(children)
+    assert isinstance(caught.value.reason, Crash)
+
+
+async def test_init_of_a_supervisor_may_be_a_plain_function(play: Play):
+    """As that of a GenServer."""
+
+    class App(Supervisor):
+        def init(self, names: str) -> Any:
+            return SupervisorFlags(), play.children(names)
+
+    await App.start_link("ab")
+    assert play.entries() == "start a, start b"

@@ -182,3 +182,9 @@ async def test_head_is_served_like_get(files):
 def test_a_missing_folder_is_told_at_once(tmp_path):
     with pytest.raises(NotADirectoryError, match="static files is missing"):
         StaticFiles(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_not_the_current_one():
+    """It would serve the program's source, where an option was not set."""
+    with pytest.raises(ValueError, match="static is empty"):
+        StaticFiles("")
