@@ -122,13 +122,16 @@ class Handlers:
                 interrupt = interrupt_in(error)
                 if interrupt is not None:
                     self._interrupt(interrupt)
-                    continue
-                if concerns_trio(error):
+                elif concerns_trio(error):
                     raise
-                self.detach(entry.id)
-                reports.telemetry_handler_failed(entry.id, event, error)
-                failure = {"id": entry.id, "event": event, "error": error}
-                self.execute("telemetry.handler.failed", _NOTHING, failure)
+                else:
+                    self._give_up(entry, event, error)
+
+    def _give_up(self, entry: Attached, event: str, error: BaseException) -> None:
+        self.detach(entry.id)
+        reports.telemetry_handler_failed(entry.id, event, error)
+        failure = {"id": entry.id, "event": event, "error": error}
+        self.execute("telemetry.handler.failed", _NOTHING, failure)
 
 
 def attach(id: str, events: str | Iterable[str], handler: Handler, config: Any = None) -> None:
