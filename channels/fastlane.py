@@ -118,10 +118,10 @@ class FastlaneDispatcher:
     __slots__ = ()
 
     def prepare(self, subscriptions: Iterable[Subscription], broadcast: Broadcast) -> Parcel:
-        """Encode `broadcast` for all of them. Raises as a call does."""
-        parcel = Parcel(broadcast)
+        """Encode `broadcast` for all to whom it goes as it is. Raises as a call does."""
+        parcel, event = Parcel(broadcast), broadcast.event
         lanes = (entry.metadata for entry in subscriptions if type(entry.metadata) is Fastlane)
-        for serializer in {lane.serializer for lane in lanes}:
+        for serializer in {lane.serializer for lane in lanes if event not in lane.intercepts}:
             parcel.frame(serializer)
         parcel.tell_failures()
         return parcel
@@ -150,6 +150,9 @@ class FastlaneDispatcher:
         else:
             parcel = Parcel(broadcast)
             _deliver(subscriptions, sender, parcel)
+            if sender is not None and not (parcel.frames or parcel.failures):
+                # The sender may be alone: it hears all the same of what nobody could be sent.
+                self.prepare(subscriptions, broadcast)
             parcel.tell_failures()
 
     def together(

@@ -130,7 +130,7 @@ class Writer:
         self.frames_out += 1
         self.bytes_out += sent
         if sent != len(frame):
-            self._queue_rest(frame, sent)
+            self._queue_rest(frame, sent, key)
 
     def push_all(self, frames: Sequence[bytes], joined: bytes) -> None:
         """`push` for each of several frames, in one write where that can be; `joined` are their
@@ -258,12 +258,12 @@ class Writer:
         elif self._backlog.size >= _BATCH:
             self._write_now()
 
-    def _queue_rest(self, frame: bytes, sent: int) -> None:
+    def _queue_rest(self, frame: bytes, sent: int, key: Hashable | None = None) -> None:
         self._backlog = Backlog()
         if sent:
             self._backlog.append_rest(memoryview(frame)[sent:])
         else:
-            self._backlog.append(frame)
+            self._backlog.append(frame, key if self._policy.coalesces else None)
         self._direct = None
         self._start_writer()
 

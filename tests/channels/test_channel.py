@@ -9,17 +9,7 @@ import structlog.testing
 import trio
 import trio.testing
 
-from actors import (
-    KILL,
-    SHUTDOWN,
-    Continue,
-    NoReply,
-    Pid,
-    ProcessExit,
-    Shutdown,
-    Stop,
-    current_node,
-)
+from actors import KILL, SHUTDOWN, Continue, NoReply, Pid, ProcessExit, Shutdown, Stop, current_node
 from channels import (
     Channel,
     Endpoint,

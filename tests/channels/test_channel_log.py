@@ -11,15 +11,7 @@ import structlog.testing
 import trio.testing
 
 from actors import GenServer
-from channels import (
-    Broadcast,
-    Channel,
-    Endpoint,
-    JoinRefused,
-    ParameterFilter,
-    Reply,
-    UserSocket,
-)
+from channels import Broadcast, Channel, Endpoint, JoinRefused, ParameterFilter, Reply, UserSocket
 from tests.channels.endpoint.hostile import attacking, masked, message
 from tests.channels.phoenix import Client, connected, refusal, running
 

@@ -6,7 +6,7 @@ import pytest
 import structlog.testing
 import trio
 
-from actors import receive, spawn
+from actors import receive, self_pid, spawn
 from channels.exceptions import InvalidPayloadError
 from channels.fastlane import Fastlane, dispatch
 from channels.messages import Binary, Broadcast, Opcode
@@ -107,3 +107,29 @@ async def test_a_payload_that_nobody_could_get_is_raised_in_the_broadcaster(pubs
     with pytest.raises(InvalidPayloadError):
         pubsub.broadcast("room", LIST, dispatch)
     assert audience.frames == []
+
+
+async def test_who_is_alone_hears_all_the_same_of_a_payload_that_nobody_could_be_sent(pubsub):
+    """Otherwise a program finds its mistake when the second client comes."""
+    pubsub.subscribe("room", Fastlane(lambda *_: pytest.fail("sent"), V2(), frozenset()))
+    with pytest.raises(InvalidPayloadError):
+        pubsub.broadcast_from(self_pid(), "room", LIST, dispatch)
+
+
+@SIZES
+async def test_what_is_intercepted_need_not_be_json(pubsub, count):
+    """`handle_out` makes of it what the client gets."""
+    heard: list[Broadcast] = []
+
+    async def channel() -> None:
+        intercepts = frozenset({"shout"})
+        pubsub.subscribe("room", Fastlane(lambda *_: pytest.fail("sent"), V2(), intercepts))
+        heard.append(await receive())
+
+    for _ in range(count):
+        spawn(channel)
+    await trio.testing.wait_all_tasks_blocked()
+    message = Broadcast("room", "shout", {"what": object()})
+    assert await broadcast_in(pubsub, message) == []
+    assert len(heard) == count
+    assert all(each is message for each in heard)

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.multiplexer import (
-    Forward,
-    Join,
-    Leave,
-    Notice,
-    SendReply,
-    StopChannel,
-)
+from channels.multiplexer import Forward, Join, Leave, Notice, SendReply, StopChannel
 from tests.channels.multiplexing import (
     DUPLICATE,
     LOBBY,

@@ -11,14 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from channels import (
-    AddressLimits,
-    CoalesceByKey,
-    DropOldest,
-    Endpoint,
-    Limits,
-    Rate,
-)
+from channels import AddressLimits, CoalesceByKey, DropOldest, Endpoint, Limits, Rate
 from channels.transports.connection import ConnectionStatistics
 from tests.channels.endpoint.hostile import (
     PING,

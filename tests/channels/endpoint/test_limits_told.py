@@ -11,16 +11,7 @@ import trio
 import trio.testing
 
 from actors import current_node
-from channels import (
-    TLS,
-    AddressLimits,
-    DrainOptions,
-    Endpoint,
-    Limits,
-    Mount,
-    Rate,
-    UserSocket,
-)
+from channels import TLS, AddressLimits, DrainOptions, Endpoint, Limits, Mount, Rate, UserSocket
 from channels.endpoint.http import HttpConnection, PeerDoesNotReadError, text
 from channels.transports.limits import explain
 from supervisors import Supervisor

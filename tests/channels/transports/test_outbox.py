@@ -1,3 +1,5 @@
+import contextlib
+import socket
 import ssl
 import subprocess
 
@@ -220,6 +222,30 @@ async def test_coalescing_sends_only_the_newest_of_a_key(opened, pair, spawner):
         outbox.push(b"b%02d" % number, "b")
     assert (await read_exactly(client, len(BIG) + 6))[-6:] == b"a99b99"
     assert outbox.statistics().frames_dropped == 198
+
+
+async def test_the_frame_that_finds_the_socket_full_has_its_key_too(opened, pair, spawner):
+    """Of each key one frame waits, from the first on."""
+    ours, client = pair
+    outbox = opened(ours, spawn=spawner, limit=0, policy=CoalesceByKey())
+    filled = fill(outbox.plain_socket)
+    outbox.push(b"old", "key")
+    outbox.push(b"new", "key")
+    assert outbox.queued_bytes == 3
+    outbox.finish(b"close")
+    assert (await read_exactly(client, filled + 8))[-8:] == b"newclose"
+
+
+def fill(full: socket.socket) -> int:
+    """Write until the kernel takes no more byte; how many it took."""
+    filled = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += full.send(b"x" * 1000)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += full.send(b"x")
+    return filled
 
 
 async def test_keys_mean_nothing_to_a_policy_that_does_not_coalesce(opened, pair, spawner):

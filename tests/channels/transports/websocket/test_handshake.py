@@ -2,11 +2,7 @@ import attrs
 import pytest
 
 from channels.transports.websocket import BadUpgradeError, check_upgrade
-from channels.transports.websocket.handshake import (
-    accept_key,
-    header_tokens,
-    switching_protocols,
-)
+from channels.transports.websocket.handshake import accept_key, header_tokens, switching_protocols
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 GOOD = (
