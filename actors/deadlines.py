@@ -194,7 +194,11 @@ class Deadlines:
         for fifo in list(self._fifos.values()):
             # In one pass: to look at the first again and again would each time step over the places
             # of all that have left.
-            due = list(itertools.takewhile(lambda entry: fifo[entry] <= now, fifo))  # noqa: B023
+            due = []
+            for entry, deadline in fifo.items():
+                if deadline > now:
+                    break
+                due.append(entry)
             for entry in due:
                 if fifo.pop(entry, None) is not None:
                     entry.deadlines = None

@@ -180,11 +180,7 @@ class Process(Asked):
                     if self.exit_reason is not ALIVE:
                         self.cancel_scope.cancel()
                     outcome = await main(*args)
-                    if (
-                        type(outcome) is Sleep
-                        and self.exit_reason is not ALIVE
-                        and outcome.in_place
-                    ):
+                    if type(outcome) is Sleep and outcome.in_place and not self.alive:
                         await outcome.main(*outcome.args)  # it is to end: no time to sleep
                 if type(outcome) is Sleep and self.alive:
                     context = self.task.context
