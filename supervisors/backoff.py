@@ -58,18 +58,22 @@ class Delays:
     """At which attempt each child of one supervisor is. Owned by the supervisor's process."""
 
     _random: Callable[[], float]
-    _attempts: dict[Hashable, tuple[int, float]] = attrs.field(factory=dict, init=False)
-    # child -> (number of its last attempt, when that was or will be made)
+    _attempts: dict[Hashable, tuple[int, float | None]] = attrs.field(factory=dict, init=False)
+    # child -> (number of its last attempt, since when it has run; None: it has not started)
 
     def next(self, child: Hashable, backoff: Backoff, now: float) -> float:
         """`child` failed at `now`: seconds to wait before it is started again."""
         attempt = 0
         if child in self._attempts:
-            last, made_at = self._attempts[child]
-            attempt = backoff.next_attempt(last, now - made_at)
-        delay = backoff.delay(attempt, self._random)
-        self._attempts[child] = (attempt, now + delay)
-        return delay
+            last, since = self._attempts[child]
+            attempt = backoff.next_attempt(last, 0.0 if since is None else now - since)
+        self._attempts[child] = (attempt, None)
+        return backoff.delay(attempt, self._random)
+
+    def started(self, child: Hashable, now: float) -> None:
+        """`child` runs since `now`. However long its start took, that was not life."""
+        if child in self._attempts:
+            self._attempts[child] = (self._attempts[child][0], now)
 
     def rename(self, child: Hashable, successor: Hashable) -> None:
         """What was known as `child` is now known as `successor`."""

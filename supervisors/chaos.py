@@ -202,7 +202,7 @@ def _book(process: Process) -> Iterator[tuple[Hashable, Pid | None, Restart, boo
         retried = any(child.restarting for child in rows)
         needed = server.partitions if isinstance(server, PartitionSupervisorServer) else len(rows)
         for place, child in enumerate(rows):
-            gone = child.stopped and place < needed and not retried
+            gone = child.stopped and not child.ignored and place < needed and not retried
             yield child.id, child.pid, child.spec.restart, gone
     elif isinstance(server, DynamicSupervisorServer):
         for pid, spec in list(server._running.items()):

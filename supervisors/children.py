@@ -37,6 +37,8 @@ class Child:
     spec: ChildSpec
     pid: Pid | None = None
     restarting: bool = False
+    ignored: bool = False
+    """Its last start said `Ignore()`: it is stopped, and nobody is to start it again."""
 
     @property
     def id(self) -> Hashable:
@@ -118,7 +120,7 @@ class Children:
         """`child` runs as `pid`."""
         self._forget_pid(child)
         child.pid = pid
-        child.restarting = False
+        child.restarting = child.ignored = False
         self._by_pid[pid] = child
         if child.spec.restart is Restart.TEMPORARY:
             child.spec = without_arguments(child.spec)
@@ -134,6 +136,11 @@ class Children:
         child.restarting = False
         if child.spec.restart is Restart.TEMPORARY:
             self.remove(child)
+
+    def set_ignored(self, child: Child) -> None:
+        """`child` does not want to run (S6, S16)."""
+        self.set_stopped(child)
+        child.ignored = True
 
     def remove(self, child: Child) -> None:
         """Forget `child`."""

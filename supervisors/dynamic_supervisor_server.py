@@ -41,7 +41,13 @@ from supervisors.starting import (
 )
 from supervisors.strategies import AfterExit, after_exit
 from supervisors.supervisor_server import Refusal, UserInit, ask
-from supervisors.termination import by_reason, has_ended, is_expected, stop_all, stop_process
+from supervisors.termination import (
+    by_kind_and_reason,
+    has_ended,
+    is_expected,
+    stop_all,
+    stop_process,
+)
 
 __all__ = ("DynamicSupervisorServer",)
 
@@ -101,7 +107,7 @@ class DynamicSupervisorServer(GenServer):
         children, self._running = self._running, {}
         ends = await stop_all(children)
         unexpected = [end for end in ends if not _is_expected(*end)]
-        for ended_with, specs in by_reason(unexpected):
+        for ended_with, specs in by_kind_and_reason(unexpected):
             self._report.grouped_shutdown_error(specs[0], len(specs), ended_with)
 
     # -- messages --------------------------------------------------------------------------------
@@ -249,6 +255,7 @@ class DynamicSupervisorServer(GenServer):
         successor = pid_of(started)
         self._running[successor] = spec
         self._retries.rename(pid, successor)
+        self._retries.started(successor)
         return None
 
     def _retry(self, pid: Pid, spec: ChildSpec) -> None:
@@ -268,10 +275,10 @@ class DynamicSupervisorServer(GenServer):
         if spec.restart is not Restart.TEMPORARY or not (args or kwargs):
             return spec
         shared = self._temporary
-        alike = (function, spec.shutdown, spec.type)
+        alike = (spec.id, function, spec.shutdown, spec.type)
         try:
             found = shared.get(alike)
-        except TypeError:  # a callable object without a hash
+        except TypeError:  # an id or a callable object without a hash
             return without_arguments(spec)
         kept = found() if found is not None else None
         if kept is None:

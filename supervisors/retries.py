@@ -7,11 +7,11 @@ comes after its delay. Stopping the child withdraws it. Owned by the supervisor'
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import attrs
 import trio
 
+from actors.deadlines import Timer
 from actors.process import Process
 from supervisors.backoff import Backoff, Delays
 
@@ -23,7 +23,18 @@ class Retry:
     """Start `key` again: the row of a static supervisor, the old pid of a dynamic one's child."""
 
     key: Hashable
-    timer: Any = None  # while its delay lasts
+    owner: Process
+    timer: Timer | None = None  # if it is delayed
+
+    def come(self) -> None:
+        """Its delay is over."""
+        self.owner.disown_timer(self)
+        self.owner.deliver(self)
+
+    def cancel(self) -> float | None:
+        """The supervisor ends, or the child was stopped."""
+        self.owner.disown_timer(self)
+        return None if self.timer is None else self.timer.cancel()
 
 
 class Retries:
@@ -37,12 +48,13 @@ class Retries:
 
     def begin(self, process: Process, key: Hashable, backoff: Backoff | None) -> None:
         """Send `process`, the supervisor, a retry of `key`."""
-        retry = self._current[key] = Retry(key)
+        retry = self._current[key] = Retry(key, process)
         if backoff is None:
             process.deliver(retry)
             return
         delay = self._delays.next(key, backoff, trio.current_time())
-        retry.timer = process.node.deadlines.call_later(delay, lambda: process.deliver(retry))
+        retry.timer = process.node.deadlines.call_later(delay, retry.come)
+        process.own_timer(retry)
 
     def is_current(self, retry: Retry) -> bool:
         """Take `retry` out; False if it was withdrawn since it was sent."""
@@ -50,6 +62,10 @@ class Retries:
             return False
         del self._current[retry.key]
         return True
+
+    def started(self, key: Hashable) -> None:
+        """The child runs."""
+        self._delays.started(key, trio.current_time())
 
     def rename(self, key: Hashable, successor: Hashable) -> None:
         """The child is back under another key: it keeps its count of attempts."""
@@ -59,5 +75,5 @@ class Retries:
         """Withdraw the retry of `key`, if there is one, and its count of attempts."""
         self._delays.forget(key)
         retry = self._current.pop(key, None)
-        if retry is not None and retry.timer is not None:
-            retry.timer.cancel()
+        if retry is not None:
+            retry.cancel()

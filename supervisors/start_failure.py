@@ -11,10 +11,14 @@ from typing import Final
 
 from actors.exceptions import StartError
 from actors.exits import BadReturn, Crash, Shutdown
+from actors.reports import shorten
 from supervisors.exceptions import ApplicationStartError, ConfigurationError
 from supervisors.exits import FailedToStartChild
 
 __all__ = ("explain", "is_configuration_error", "show_cause")
+
+_LONGEST: Final = 2000
+"""Characters of the line."""
 
 CONFIGURATION_ERRORS: Final = (OSError, ConfigurationError)
 """What is raised for a port that is taken, a folder that is missing, a wrong specification."""
@@ -34,7 +38,7 @@ def explain(error: StartError) -> str:
     """One line: the path of the child that did not start, and its cause."""
     path, cause = _unwrap(error)
     where = "".join(f"{_name(id)}: " for id in path)
-    return f"{where}{_text(cause)}".replace("\n", " ")
+    return _in_one_line(f"{where}{_text(cause)}")
 
 
 def show_cause(error: StartError) -> None:
@@ -62,14 +66,29 @@ def _unwrap(error: StartError) -> tuple[list[Hashable], object]:
 
 
 def _name(id: Hashable) -> str:
-    return id.__qualname__ if isinstance(id, type) else str(id)
+    return id.__qualname__ if isinstance(id, type) else _words(id)
 
 
 def _text(cause: object) -> str:
-    if isinstance(cause, OSError | ValueError) and str(cause):
-        return str(cause)
+    if isinstance(cause, OSError | ValueError) and _words(cause):
+        return _words(cause)
     if isinstance(cause, BaseException):
-        return f"{type(cause).__name__}: {cause}"
+        return f"{type(cause).__name__}: {_words(cause)}"
     if isinstance(cause, BadReturn):
-        return f"{cause.callback} may not return {cause.value!r}"
-    return cause if isinstance(cause, str) else repr(cause)
+        return f"{cause.callback} may not return {shorten(cause.value)}"
+    return cause if isinstance(cause, str) else shorten(cause)
+
+
+def _words(value: object) -> str:
+    """`str`; what cannot be said that way is shown as far as it can be."""
+    try:
+        return str(value)
+    except Exception:
+        return shorten(value)
+
+
+def _in_one_line(text: str) -> str:
+    """Cut, without line ends, and with nothing in it that a terminal would obey."""
+    line = " ".join(text.split())
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in line[:_LONGEST])
+    return shown if len(line) <= _LONGEST else f"{shown}… ({len(line)} characters)"

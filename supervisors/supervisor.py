@@ -26,7 +26,7 @@ The machine room is `supervisor_server.py`; what it decides is in `strategies.py
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from actors import Via, call, stop, whereis
@@ -104,6 +104,8 @@ class Supervisor:
         `id`, `restart`, `shutdown`, `significant` and `backoff` are for that supervisor; all else
         goes to `start_link`. The id is the name, or else the class.
         """
+        if cls.init is Supervisor.init and args and isinstance(args[0], Iterator):
+            args = (tuple(args[0]), *args[1:])  # the children are there for the restarts too
         return supervisor_child_spec(cls, args, options)
 
     # -- children --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ and can still be stopped.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -81,8 +81,7 @@ def supervisor_child_spec(
     of a `Via` the key, or else the class.
     """
     fields = {key: value for key, value in options.items() if key in SPEC_FIELDS}
-    rest = {key: _for_each_start(it) for key, it in options.items() if key not in SPEC_FIELDS}
-    args = tuple(map(_for_each_start, args))
+    rest = {key: value for key, value in options.items() if key not in SPEC_FIELDS}
     name = rest.get("name")
     return {
         "id": name.key if isinstance(name, Via) else name or cls,
@@ -90,11 +89,6 @@ def supervisor_child_spec(
         "type": ChildType.SUPERVISOR,
         **fields,
     }
-
-
-def _for_each_start(argument: Any) -> Any:
-    """What a generator gives is there for the restarts too."""
-    return tuple(argument) if isinstance(argument, Iterator) else argument
 
 
 async def ask(init: UserInit, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
@@ -243,6 +237,7 @@ class SupervisorServer(GenServer):
                 self._report.start_error(child.spec, child.pid, error.reason)
                 self._retry(child)
                 break
+            self._retries.started(child)
         return None
 
     def _retry(self, child: Child) -> None:
@@ -318,7 +313,7 @@ class SupervisorServer(GenServer):
         """Start a stopped child; what its start function gave. Raises `StartError`."""
         started = await start_process(child.spec.start)
         if started is None:
-            self._children.set_stopped(child)  # forgets it if it is temporary (S6, S16)
+            self._children.set_ignored(child)  # forgets it if it is temporary (S6, S16)
             return None
         pid = pid_of(started)
         self._children.set_running(child, pid)

@@ -20,7 +20,7 @@ from actors.process import Process, current_process
 from supervisors.child_spec import BRUTAL_KILL, BrutalKill, ChildSpec, Restart
 from supervisors.exits import CHILD_PROCESS_UNLINKED
 
-__all__ = ("by_reason", "has_ended", "is_expected", "stop_all", "stop_process")
+__all__ = ("by_kind_and_reason", "has_ended", "is_expected", "stop_all", "stop_process")
 
 
 def has_ended(pid: Pid) -> bool:
@@ -73,25 +73,34 @@ async def stop_all(children: Mapping[Pid, ChildSpec]) -> list[tuple[ChildSpec, o
     return [(spec, reasons[pid]) for pid, spec in children.items()]
 
 
-def by_reason(
+def by_kind_and_reason(
     ends: Iterable[tuple[ChildSpec, object]],
 ) -> list[tuple[object, list[ChildSpec]]]:
-    """The children that ended for equal reasons together, for one report each (D7).
+    """The children of the same id and start function that ended for equal reasons together, for one
+    report each (D7).
 
     Any value may be a reason: those without a hash are compared one by one.
     """
-    hashed: dict[object, list[ChildSpec]] = {}
+    hashed: dict[object, tuple[object, list[ChildSpec]]] = {}
     compared: list[tuple[object, list[ChildSpec]]] = []
     for spec, reason in ends:
+        kind = (spec.id, spec.start[0])
         try:
-            hashed.setdefault(reason, []).append(spec)
+            hashed.setdefault((*kind, reason), (reason, []))[1].append(spec)
         except Exception:  # what a reason without a hash raises is its own affair
-            alike = next((specs for other, specs in compared if _equal(other, reason)), None)
+            alike = next(
+                (
+                    specs
+                    for other, specs in compared
+                    if _equal(other, reason) and _equal((specs[0].id, specs[0].start[0]), kind)
+                ),
+                None,
+            )
             if alike is None:
                 compared.append((reason, [spec]))
             else:
                 alike.append(spec)
-    return [*hashed.items(), *compared]
+    return [*hashed.values(), *compared]
 
 
 def _equal(one: object, other: object) -> bool:

@@ -24,8 +24,10 @@ async def draw_tree(supervisor: Destination) -> str:
 async def _branches(supervisor: Destination, indent: str) -> list[str]:
     children: list[ChildInfo] = await call(supervisor, ("which_children",), timeout=None)
     lines: list[str] = []
-    for child in reversed(children):
-        last = child is children[0]
+    if not isinstance(_server(supervisor), DynamicSupervisorServer):
+        children.reverse()  # newest first (S30)
+    for child in children:
+        last = child is children[-1]
         lines.append(f"{indent}{'└── ' if last else '├── '}{_describe(child)}")
         if isinstance(child.pid, Pid) and _is_supervisor(child.pid):
             lines += await _below(child.pid, f"{indent}{'    ' if last else '│   '}")
@@ -36,8 +38,12 @@ def _is_supervisor(pid: Pid) -> bool:
     """By what it is, and not by its spec: others than ours may call themselves one, and know no
     `which_children`.
     """
-    server = getattr(pid.target, "server", None)
-    return isinstance(server, SupervisorServer | DynamicSupervisorServer)
+    return isinstance(_server(pid), SupervisorServer | DynamicSupervisorServer)
+
+
+def _server(supervisor: Destination) -> object:
+    pid = whereis(supervisor)
+    return None if pid is None else getattr(pid.target, "server", None)
 
 
 async def _below(supervisor: Pid, indent: str) -> list[str]:

@@ -106,6 +106,7 @@ class Endpoint:
             raise TypeError(f"pubsub={pubsub!r}; expected a PubSub, or None for one of its own")
         self.pubsub = pubsub or PubSub()
         self._services = Services(self.pubsub, Gatekeeper(limits.address))
+        self._root: Pid | None = None  # its supervisor, the last that was started
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.url or 'not listening'} {' '.join(self._config.mounts.paths())}>"
@@ -134,7 +135,7 @@ class Endpoint:
         """Start it under the calling process. Raises `StartError`, for a port that is taken too."""
         config, services = self._config, self._services
         children: list[Any] = [Places.child_spec(services)]
-        children += [] if self.pubsub.started else [self.pubsub]
+        children += [self.pubsub] if await self._starts_the_pubsub() else []
         if services.poller.available:
             children.append(ChildSpec("poller", self._start_poller))
         children += [
@@ -147,7 +148,21 @@ class Endpoint:
         if config.drainer is not None:
             shutdown = config.drainer.shutdown + 1.0 if config.drainer.shutdown else INFINITY
             children.append(Drainer.child_spec(services, config.drainer, shutdown=shutdown))
-        return await Supervisor.start_link(children)
+        self._root = await Supervisor.start_link(children)
+        return self._root
+
+    async def _starts_the_pubsub(self) -> bool:
+        """Not if it runs already. But what is left of this endpoint's own, because its supervisor was
+        killed, must end first: it would take the subscriptions with it.
+        """
+        pid = self.pubsub.pid
+        if pid is None:
+            return True
+        root, ancestors = self._root, getattr(pid.target, "ancestors", ())
+        if root is None or root.is_alive() or root not in ancestors:
+            return False
+        await pid.wait_exited()
+        return True
 
     def _start_poller(self) -> Pid:
         return spawn_link(self._services.poller.run, label="Poller")

@@ -13,7 +13,7 @@ import attrs
 import structlog
 import trio
 
-from actors import GenServer, Node, Pid
+from actors import AlreadyStartedError, GenServer, Node, Pid
 from actors.failures import concerns_trio
 from actors.pid import Cast
 from actors.process import Process, current_process
@@ -53,6 +53,10 @@ class Job:
 class Table(Protocol):
     """What the process serves: the `PubSub`."""
 
+    @property
+    def pid(self) -> Pid | None:
+        """The process that serves it."""
+
     def attach(self, node: Node, process: Process) -> None:
         """`process` runs: from now on others may subscribe."""
 
@@ -71,7 +75,12 @@ class PubSubServer(GenServer):
     hibernate_after: ClassVar[float | None] = 1.0  # seconds; a PubSub of small topics needs no task
 
     def init(self, pubsub: Table) -> None:
-        """Open the table for subscribers; it is closed in the death procedure of this process."""
+        """Open the table for subscribers; it is closed in the death procedure of this process.
+
+        Raises `AlreadyStartedError` if another one serves it.
+        """
+        if pubsub.pid is not None:
+            raise AlreadyStartedError(pubsub.pid)
         self._pubsub = pubsub
         process = current_process()
         self._mailbox = process.mailbox

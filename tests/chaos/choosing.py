@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors import (
-    Pid,
-)
+from actors import Pid
 from actors.exits import ALIVE
 from actors.process import Process
-from tests.chaos.world import (
-    World,
-)
+from tests.chaos.world import World
 
 # -- choosing ------------------------------------------------------------------------------------
 

@@ -63,16 +63,7 @@ from tests.chaos.waiting import (
     terminate_dynamic_child,
     wait_for_tasks,
 )
-from tests.chaos.world import (
-    KEYS,
-    NAMES,
-    REGISTRY,
-    TOPICS,
-    Boom,
-    Order,
-    Watched,
-    World,
-)
+from tests.chaos.world import KEYS, NAMES, REGISTRY, TOPICS, Boom, Order, Watched, World
 
 __all__ = ("OPERATIONS", "operate")
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from actors import (
-    SHUTDOWN,
-    Task,
-    call,
-    spawn,
-    stop,
-)
+from actors import SHUTDOWN, Task, call, spawn, stop
 from actors.process import Process
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, TaskSupervisor
 from supervisors.dynamic_supervisor_server import DynamicSupervisorServer

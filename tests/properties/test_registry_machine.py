@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import (
-    AlreadyRegisteredError,
-    GenServer,
-    Keys,
-    NotRegisteredError,
-    Registry,
-    run,
-)
+from actors import AlreadyRegisteredError, GenServer, Keys, NotRegisteredError, Registry, run
 
 KEYS = st.integers(0, 3)
 VALUES = st.integers(0, 2)

@@ -345,6 +345,8 @@ def test_what_may_be_a_bug_is_not_taken_for_a_wrong_configuration(program: Progr
         (Crash(TimeoutError("nobody answered")), "nobody answered", False),
         (Crash(RuntimeError("two\nlines")), "RuntimeError: two lines", False),
         ("in words", "in words", False),
+        (Crash(ValueError("a\x1b[31mred\r\n  b")), r"a\x1b[31mred b", False),
+        (Crash(ValueError("x" * 5_000)), "x" * 2_000 + "… (5000 characters)", False),
         (TIMEOUT, "timeout", False),
     ],
     ids=repr,
@@ -353,3 +355,18 @@ def test_a_failed_start_is_told_in_one_line(reason: object, line: str, configura
     error = StartError(reason)
     assert explain(error) == line
     assert is_configuration_error(error) is configuration
+
+
+class Unspeakable(OSError):
+    """There is a mistake in its own words."""
+
+    def __str__(self) -> str:
+        raise AttributeError("nothing")
+
+    __repr__ = __str__
+
+
+def test_a_failed_start_is_told_even_if_the_error_cannot_say_what_it_is():
+    error = StartError(Crash(Unspeakable()))
+    assert explain(error) == "<Unspeakable: its repr raised AttributeError>"
+    assert is_configuration_error(error)

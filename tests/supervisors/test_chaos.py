@@ -5,7 +5,15 @@ import random
 import pytest
 import trio
 
-from actors import KILL, GenServer, Node, Pid, self_pid, spawn
+from actors import (
+    KILL,
+    GenServer,
+    Ignore,
+    Node,
+    Pid,
+    self_pid,
+    spawn,
+)
 from actors.calls import Call
 from actors.process import Process
 from actors.testing import assert_down, wait_settled
@@ -175,3 +183,17 @@ async def test_the_watch_sees_a_request_of_the_dead(node: Node):
     with pytest.raises(InvariantError, match="its caller has ended"):
         watch.check()
     call.task = None  # the end of the server must not wake the test
+
+
+async def test_a_permanent_child_that_does_not_want_to_run_may_stay_away(node: Node):
+    """S6."""
+
+    class Unwilling(GenServer):
+        def init(self):
+            return Ignore()
+
+    await Supervisor.start_link([Unwilling])
+    watch = Watch(node)
+    await settle_down()
+    watch.check()
+    watch.close()

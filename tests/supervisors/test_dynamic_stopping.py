@@ -19,7 +19,13 @@ from supervisors import (
     SimpleOneForOneError,
     Supervisor,
 )
-from tests.supervisors.workers import ANY_TIME, Brittle, Play, Worker
+from tests.supervisors.workers import (
+    ANY_TIME,
+    Brittle,
+    Play,
+    Worker,
+    settle,
+)
 
 start_child = DynamicSupervisor.start_child
 
@@ -208,4 +214,34 @@ async def test_any_value_may_be_the_reason_of_an_unexpected_end(supervisor: Pid)
         (repr({"y": 1}), 1),
         (repr(lone), 1),
         (repr(other), 1),
+    ]
+
+
+async def test_each_report_names_its_own_child_and_only_alike_ones_are_told_together(play: Play):
+    """S36, D7: the id of one is not that of the other, although both are temporary."""
+    supervisor = await DynamicSupervisor.start_link()
+
+    class Late(Worker):
+        async def terminate(self, reason: Any) -> None:
+            raise ProcessExit("late")
+
+    for id in ("ann", "bob", "bob"):
+        spec = play.child(id, worker=Late, restart="temporary")
+        await DynamicSupervisor.start_child(supervisor, spec)
+    crashing = await DynamicSupervisor.start_child(
+        supervisor, play.child("cyd", restart="temporary")
+    )
+    with capture_logs() as log:
+        crashing.send("crash")
+        await settle()
+        await DynamicSupervisor.stop(supervisor)
+    told = [
+        (entry["event"], entry["offender"]["id"], entry["offender"].get("nb_children"))
+        for entry in log
+        if entry["event"] in {"child_terminated", "shutdown_error"}
+    ]
+    assert told == [
+        ("child_terminated", "cyd", None),
+        ("shutdown_error", "ann", 1),
+        ("shutdown_error", "bob", 2),
     ]

@@ -296,11 +296,13 @@ async def test_temporary_children_that_are_alike_share_one_specification(
 ):
     """S31: a million connections are a million pids in the book, and one specification."""
     server = supervisor.target.server  # type: ignore[attr-defined]  # a process
-    for name in "abc":
-        await start_child(supervisor, play.child(name, restart="temporary"))
+    for _ in range(3):
+        await start_child(supervisor, play.child("a", restart="temporary"))
     assert len({id(spec) for spec in server._running.values()}) == 1
-    await start_child(supervisor, play.child("d", restart="temporary", shutdown=1))
-    assert [spec.shutdown for spec in server._running.values()] == [5, 5, 5, 1]
+    await start_child(supervisor, play.child("a", restart="temporary", shutdown=1))
+    await start_child(supervisor, play.child("b", restart="temporary"))
+    assert [spec.shutdown for spec in server._running.values()] == [5, 5, 5, 1, 5]
+    assert [spec.id for spec in server._running.values()] == ["a", "a", "a", "a", "b"]
 
 
 class Unhashable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -448,3 +449,14 @@ async def test_init_of_a_supervisor_may_be_a_plain_function(play: Play):
 
     await App.start_link("ab")
     assert play.entries() == "start a, start b"
+
+
+async def test_arguments_of_a_subclass_reach_its_init_as_they_are():
+    """A file or an endless iterator is not read when the specification is made."""
+
+    class Pool(Supervisor):
+        async def init(self, numbers: Any) -> Any:
+            return SupervisorFlags(), []
+
+    numbers = itertools.count(1)
+    assert Pool.child_spec(numbers)["start"][1] == (numbers,)

@@ -62,3 +62,10 @@ async def test_only_supervisors_are_asked_for_their_children(play: Play):
     ]
     assert logs == []
     assert await Supervisor.which_children(supervisor) == before
+
+
+async def test_the_children_of_a_dynamic_supervisor_are_in_start_order_too(play: Play):
+    rooms = await DynamicSupervisor.start_link()
+    pids = [await DynamicSupervisor.start_child(rooms, play.child("a")) for _ in range(3)]
+    tree = await DynamicSupervisor.tree(rooms)
+    assert [line[4:] for line in tree.splitlines()[1:]] == [repr(pid) for pid in pids]

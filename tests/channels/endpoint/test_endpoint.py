@@ -24,7 +24,7 @@ from channels import (
     UserSocket,
 )
 from channels.transports.connection import DISCONNECT
-from supervisors import Supervisor
+from supervisors import RESTARTING, Supervisor
 from tests.channels.endpoint.hostile import UPGRADE
 from tests.channels.phoenix import DEADLINE, connected, refusal, running
 
@@ -403,6 +403,38 @@ async def test_an_endpoint_listens_on_ipv6_too(node):
         own = [(b"origin", str(endpoint.url).encode())]
         async with connected(endpoint, headers=own) as client:
             await client.join("room:1")
+
+
+@pytest.mark.parametrize("times", range(5))
+async def test_an_endpoint_whose_supervisor_is_killed_comes_back_with_its_pubsub(node, times):
+    """S8, C16: also while what is left of the old one still ends."""
+    endpoint = endpoint_with()
+    supervisor = await Supervisor.start_link([endpoint])
+    for _ in range(times):
+        await trio.lowlevel.checkpoint()
+    root: Any = (await Supervisor.which_child(supervisor, "endpoint")).pid
+    with structlog.testing.capture_logs():
+        root.exit(KILL)
+        await root.wait_exited()
+        while (await Supervisor.which_child(supervisor, "endpoint")).pid in (root, RESTARTING):
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+    assert endpoint.pubsub.started
+    async with connected(endpoint) as client:
+        await client.join("room:1")
+        endpoint.broadcast("room:1", "news", {})
+        assert (await client.expect())[3] == "news"
+    await Supervisor.stop(supervisor)
+
+
+async def test_a_pubsub_that_runs_is_not_started_a_second_time(node):
+    """G3."""
+    trap_exit()
+    pubsub = PubSub()
+    children = [endpoint_with(pubsub=pubsub), pubsub]  # the endpoint starts it, being the first
+    with structlog.testing.capture_logs(), pytest.raises(StartError):
+        await Supervisor.start_link(children)
+    assert not pubsub.started
 
 
 async def test_a_port_that_is_taken_fails_the_start_and_names_the_port(node):
