@@ -152,7 +152,7 @@ class Endpoint:
         return self._root
 
     async def _starts_the_pubsub(self) -> bool:
-        """Not if it runs already. But what is left of this endpoint's own, because its supervisor was
+        """Not if it runs already. But what is left of this endpoint's own, where its supervisor was
         killed, must end first: it would take the subscriptions with it.
         """
         pid = self.pubsub.pid
