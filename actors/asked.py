@@ -29,8 +29,8 @@ class Asked(Tied):
 
     node: ProcessNode
     task: trio.lowlevel.Task | None
-    pending: set[Any]
-    """Requests to this process that have no reply yet."""
+    pending: dict[Any, None]
+    """Requests to this process that have no reply yet, in the order in which they came."""
     joiners: set[ExitWaiter] | None
     """Who waits for its end."""
 
@@ -40,11 +40,11 @@ class Asked(Tied):
         """
         pending = self.pending
         if pending is NO_CALLS:
-            pending = self.pending = set()
+            pending = self.pending = {}
         call.pending = pending
         if timeout is not None:
             self.node.deadlines.add(call, timeout)  # may refuse
-        pending.add(call)
+        pending[call] = None
         self.deliver(call)
 
     async def call(self, server: Pid, request: Any, timeout: float | None, name: Any) -> Any:
@@ -56,11 +56,11 @@ class Asked(Tied):
             raise call_error(CALLING_SELF, name, request)
         pending = self.pending
         if pending is NO_CALLS:
-            pending = self.pending = set()
+            pending = self.pending = {}
         call = Call(caller.pid, name, request, pending)
         if timeout is not None:
             self.node.deadlines.add(call, timeout)  # may refuse
-        pending.add(call)
+        pending[call] = None
         self.deliver(call)
         if not call.done:
             call.task = current_task()  # what `call.wait()` does, without its frame

@@ -1,14 +1,16 @@
 """Requests that wait for their answer: `Call` (also the `sender` that `handle_call` is given) and
 `System`.
 
-Both stand in the pending set of the server until they are answered, so that a dying server fails
-every one of them. A reply goes to the record, not to a mailbox: a late or second reply finds the
-record closed and is dropped, and a call costs the same however many messages the caller has queued.
+Both stand among the pending requests of the server until they are answered, so that a dying server
+fails every one of them, in the order in which they came. A reply goes to the record, not to a
+mailbox: a late or second reply finds the record closed and is dropped, and a call costs the same
+however many messages the caller has queued.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +27,7 @@ from actors.woken import WOKEN
 __all__ = ("NO_CALLS", "Call", "ExitWaiter", "System")
 
 
-NO_CALLS: Final[set[Any]] = frozenset()  # type: ignore[assignment]  # of who was never asked: a set costs 200 bytes
+NO_CALLS: Final[dict[Any, None]] = MappingProxyType({})  # type: ignore[assignment]  # of who was never asked
 
 
 class Call(Waiting, msgspec.Struct, eq=False):
@@ -37,7 +39,7 @@ class Call(Waiting, msgspec.Struct, eq=False):
     caller: Pid
     server: Any
     request: Any
-    pending: set[Any] = NO_CALLS
+    pending: dict[Any, None] = NO_CALLS
     """The requests to the server that have no reply yet, this one among them."""
     on_answer: Callable[[Call], None] | None = None
     """Called with the record when it has its answer, for callers without a task that waits."""
@@ -62,7 +64,7 @@ class Call(Waiting, msgspec.Struct, eq=False):
             return False
         self.done = True
         self.value = value
-        self.pending.discard(self)
+        self.pending.pop(self, None)
         if self.deadlines is not None:
             del self.deadlines[self]
             self.deadlines = None
@@ -75,8 +77,8 @@ class Call(Waiting, msgspec.Struct, eq=False):
         return True
 
     def finish(self) -> None:
-        """Leave the server's pending set too."""
-        self.pending.discard(self)
+        """Leave the server's pending requests too."""
+        self.pending.pop(self, None)
         Waiting.finish(self)
         if self.on_answer is not None:
             self.on_answer(self)

@@ -77,10 +77,18 @@ def _chain(caller: DetectingProcess, server: Process) -> tuple[Pid, ...] | None:
         chain.append(waiting.pid)
         if _waits_for_start_of(waiting, caller):
             return (*chain, caller.pid)
-        waiting = waiting.waits_for if isinstance(waiting, DetectingProcess) else None
+        waiting = _asked_by(waiting)
         if waiting is caller:
             return (*chain, caller.pid)
     return None
+
+
+def _asked_by(waiting: Process) -> Process | None:
+    """Whom it waits for. Nobody, if it has its answer and only has not run since."""
+    asked = waiting.waits_for if isinstance(waiting, DetectingProcess) else None
+    if asked is None or not any(call.task is waiting.task for call in asked.pending):
+        return None
+    return asked
 
 
 def _waits_for_start_of(starter: Process, child: Process) -> bool:

@@ -84,7 +84,7 @@ class _Watch(trio.abc.Instrument):
     # -- in the watching thread ------------------------------------------------------------------
 
     def _look(self) -> None:
-        while not self._end.wait(self._limit / 2):
+        while not self._end.wait(min(self._limit / 2, threading.TIMEOUT_MAX)):
             step = self._step
             if step is None or step.stack is not None:
                 continue

@@ -35,12 +35,13 @@ __all__ = (
 class Request(Reference):
     """A request under way: what was asked of whom."""
 
-    __slots__ = ("_call", "request", "server")
+    __slots__ = ("_asker", "_call", "request", "server")
 
-    def __init__(self, server: Destination, request: Any) -> None:
+    def __init__(self, asker: Process, server: Destination, request: Any) -> None:
         super().__init__()
         self.server = server
         self.request = request
+        self._asker = asker
         self._call: Call | None = None
 
     def __repr__(self) -> str:
@@ -49,9 +50,14 @@ class Request(Reference):
     def abandon(self) -> None:
         """Let no response come any more; the server will handle the request all the same."""
         call, self._call = self._call, None
+        self._asker.disown_timer(self)
         if call is not None:
             call.on_answer = None
             call.abandon()
+
+    def cancel(self) -> None:
+        """For the runtime: who asked has ended."""
+        self.abandon()
 
 
 @attrs.frozen
@@ -76,7 +82,7 @@ def send_request(server: Destination, request: Any) -> Request:
     no room: the response tells (G27).
     """
     asker = current_process()
-    ref = Request(server, request)
+    ref = Request(asker, server, request)
     ref.mark = asker.mailbox.mark()
     pid = whereis(server)
     target = None if pid is None else pid.target
@@ -86,9 +92,11 @@ def send_request(server: Destination, request: Any) -> Request:
 
     def answered(call: Call) -> None:
         ref._call = None
+        asker.disown_timer(ref)
         asker.deliver(Response(ref, call.value, cast("ActorsError | None", call.error)))
 
     ref._call = call = Call(asker.pid, server, request, on_answer=answered)
+    asker.own_timer(ref)  # it is given up when the asker ends
     target.ask(call)
     return ref
 
@@ -141,7 +149,11 @@ class RequestCollection(Reference):
 
     def send(self, server: Destination, request: Any, label: Hashable) -> Self:
         """`send_request` and `add`."""
-        return self.add(send_request(server, request), label)
+        sent = send_request(server, request)
+        if not self._labels:
+            self.mark = sent.mark
+        self._labels[sent] = label  # its response comes behind all that was looked at already
+        return self
 
     def add(self, request: Request, label: Hashable) -> Self:
         """Take responsibility for `request`. Raises `ValueError` if it is here already."""

@@ -55,10 +55,10 @@ class ProcessNode(Protocol):
 
 
 class Cancellable(Protocol):
-    """A timer that ends with a process."""
+    """A timer, or something else under way, that ends with a process."""
 
-    def cancel(self) -> float | None:
-        """Do not fire."""
+    def cancel(self) -> object:
+        """It has ended."""
 
 
 class Starting(Protocol):

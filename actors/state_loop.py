@@ -40,7 +40,7 @@ from actors.state_results import (
     StopAndReply,
     UpdateTimeout,
 )
-from actors.state_timers import StateTimers, TimeoutAction, TimerFired, timer_of
+from actors.state_timers import StateTimers, TimeoutAction, TimerFired, makes_sense, timer_of
 
 __all__ = ("Machine", "MachineServer")
 
@@ -54,7 +54,7 @@ class Machine(Protocol):
     state: Any
     state_enter: ClassVar[bool]
     hibernate_after: ClassVar[float | None]
-    _server: Any
+    _process: Process
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Set up the data; the first state. May be `async`."""
@@ -103,7 +103,8 @@ class _Step:
                     | NamedTimeout()
                     | CancelTimeout()
                     | UpdateTimeout()
-                ) if (timer := timer_of(action)) is not None:
+                ) if makes_sense(action):
+                    timer = timer_of(action)
                     self.timeouts.pop(timer, None)
                     self.timeouts[timer] = action
                 case _:
@@ -130,7 +131,7 @@ class MachineServer(GenServer):
         process = self._process
         process.label = process.pid.label = type(machine).__name__
         process.trap_exit = trap_exit
-        machine._server = self
+        machine._process = process
         result = machine.init(*args, **kwargs)
         if not isawaitable(result):
             return self._begin(machine, result)
@@ -155,11 +156,11 @@ class MachineServer(GenServer):
         """From now on this is the server of `machine`, which is in `state`."""
         self._machine, self._timers = machine, StateTimers(process)
         self.hibernate_after = machine.hibernate_after  # type: ignore[misc]  # the user's class says it
-        machine._server = self
+        machine._process = process
         machine.state = state
 
     def hibernate(self) -> None:
-        """The user's hook; called by the loop after `hibernate_after`."""
+        """The user's hook."""
         self._machine.hibernate()
 
     async def terminate(self, reason: Any) -> None:
@@ -169,7 +170,7 @@ class MachineServer(GenServer):
 
     # -- what arrives ----------------------------------------------------------------------------
 
-    async def handle_continue(self, token: Any) -> Stop | None:
+    async def handle_continue(self, token: Any) -> Stop | NoReply | None:
         """The actions of `init`, then the first state is entered."""
         step = _Step()
         step.collect(token, "init", entering=False)
@@ -178,32 +179,34 @@ class MachineServer(GenServer):
         if stop is not None:
             return stop
         self._transition(step, self._machine.state)
-        return await self._run()
+        return await self._run(hibernate=step.hibernate)
 
     async def handle_call(self, request: Any, sender: Call) -> Any:
         """A call, which need not be answered now."""
         return await self._take(CallEvent(request, sender)) or NoReply()
 
-    async def handle_cast(self, message: Any) -> Stop | None:
+    async def handle_cast(self, message: Any) -> Stop | NoReply | None:
         """A cast."""
         return await self._take(CastEvent(message))
 
-    async def _receive(self, message: Any) -> Stop | None:
+    async def _receive(self, message: Any) -> Stop | NoReply | None:
         if not isinstance(message, TimerFired):
             return await self._take(InfoEvent(message))
         if not self._timers.is_current(message):
             return None
         return await self._take(message.event())
 
-    async def _take(self, event: Event) -> Stop | None:
+    async def _take(self, event: Event) -> Stop | NoReply | None:
         self._queue.append(event)
         return await self._run()
 
     # -- the loop --------------------------------------------------------------------------------
 
-    async def _run(self) -> Stop | None:
-        """Handle events until there are none inside the machine; a `Stop` if it is to end."""
-        turn, hibernate = EVENTS_PER_TURN, False
+    async def _run(self, *, hibernate: bool = False) -> Stop | NoReply | None:
+        """Handle events until there are none inside the machine; what the server's loop is to do
+        then. `hibernate` is what the last callback has said.
+        """
+        turn = EVENTS_PER_TURN
         while (event := self._next_event()) is not None:
             turn -= 1
             if turn < 0 or self._process.exit_reason is not ALIVE:
@@ -214,9 +217,7 @@ class MachineServer(GenServer):
             if stop is not None:
                 return stop
             hibernate = step.hibernate
-        if hibernate:
-            self._machine.hibernate()
-        return None
+        return NoReply(then=Hibernate()) if hibernate else None
 
     def _next_event(self) -> Event | None:
         if self._queue:

@@ -34,7 +34,7 @@ from actors.debug import DebugOptions
 from actors.gen_server import UndefinedCallbackError
 from actors.kernel import Destination, Name, call, cast, stop
 from actors.pid import MonitorRef, Pid
-from actors.process import current_process
+from actors.process import Process, current_process
 from actors.results import Continue
 from actors.server_start import StartOptions, start_monitored_server, start_server
 from actors.state_loop import MachineServer
@@ -58,7 +58,7 @@ class StateMachine:
 
     state: Any = None
     """The state, for the callbacks to read; it changes by what they return."""
-    _server: MachineServer
+    _process: Process
 
     # -- callbacks, all run in the machine's process ---------------------------------------------
 
@@ -92,7 +92,7 @@ class StateMachine:
     @property
     def pid(self) -> Pid:
         """The machine's own pid."""
-        return self._server.pid
+        return self._process.pid
 
     # -- starting --------------------------------------------------------------------------------
 
@@ -214,4 +214,4 @@ class StateMachine:
         vars(self).update(data)
 
 
-_NOT_DATA = frozenset({"state", "_server"})
+_NOT_DATA = frozenset({"state", "_process"})

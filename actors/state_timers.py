@@ -7,6 +7,7 @@ touches the clock: it waits here until the events inside the machine are handled
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, TypeAlias
 
 from actors.deadlines import Timer
@@ -23,7 +24,7 @@ from actors.state_results import (
     UpdateTimeout,
 )
 
-__all__ = ("StateTimers", "TimeoutAction", "TimerFired", "timer_of")
+__all__ = ("StateTimers", "TimeoutAction", "TimerFired", "makes_sense", "timer_of")
 
 Key: TypeAlias = Any  # EventTimeout, StateTimeout (the classes), or the name of a named timeout
 TimeoutAction: TypeAlias = (
@@ -51,21 +52,26 @@ class TimerFired(Promised):
         return NamedTimedOut(self.key, self.content)
 
 
-def timer_of(action: TimeoutAction) -> Key | None:
-    """Which timer an action is about; None if it makes no sense."""
+def timer_of(action: TimeoutAction) -> Key:
+    """Which timer an action is about."""
     match action:
-        case CancelTimeout(timer=key) | UpdateTimeout(timer=key):
+        case CancelTimeout(timer=key) | UpdateTimeout(timer=key) | NamedTimeout(name=key):
             return key
-        case NamedTimeout(name=key):
-            pass
-        case _:
-            key = _key_of(action)
+    return _key_of(action)
+
+
+def makes_sense(action: TimeoutAction) -> bool:
+    """Is its time one?"""
+    if isinstance(action, CancelTimeout | UpdateTimeout) or action.seconds is None:
+        return True
     seconds = action.seconds
-    if seconds is None:
-        return key
-    if not isinstance(seconds, int | float) or math.isnan(seconds):
-        return None
-    return key if seconds >= 0 or action.absolute else None
+    if not isinstance(seconds, int | float):
+        return False
+    if sys.float_info.max < abs(seconds) < math.inf:  # an int may be more than a float
+        return False
+    if math.isnan(seconds):
+        return False
+    return seconds >= 0 or action.absolute
 
 
 def _key_of(action: TimeoutAction) -> Key:
@@ -131,13 +137,14 @@ class StateTimers:
         if action.seconds is None or action.seconds == math.inf:
             return
         fired = TimerFired(key, action.content)
-        self._running[key] = fired
         if action.seconds == 0 and not action.absolute:
+            self._running[key] = fired
             self._zero.append(fired)
             return
         deadlines = self._process.node.deadlines
         begin = deadlines.call_at if action.absolute else deadlines.call_later
         fired.timer = begin(action.seconds, lambda: self._fire(fired))
+        self._running[key] = fired
         self._process.own_timer(fired.timer)
 
     def _update(self, key: Key, content: Any) -> None:

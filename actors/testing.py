@@ -34,6 +34,7 @@ from actors.node import Node, current_node, open_node
 from actors.pid import MonitorRef, Pid, Reference
 from actors.process import Process, current_process
 from actors.receive import ReceiveTimeoutError, receive
+from actors.reports import shorten
 
 __all__ = (
     "ANY_REASON",
@@ -116,12 +117,15 @@ async def assert_down(
     give the `MonitorRef` that was taken while it lived: nobody remembers the reasons of the dead.
     """
     ref = process if isinstance(process, MonitorRef) else process.monitor()
+    if ref.watcher is not current_process().pid:
+        raise ValueError(f"{ref!r} is of {ref.watcher!r}, which alone will hear of it")
     try:
         down: Down = await receive(ref, timeout)
     except ReceiveTimeoutError:
         demonitor(ref, flush=True)
         raise AssertionError(f"{ref.object!r} still lives after {timeout} s") from None
-    if reason is ANY_REASON or _predicate(reason)(down.reason):
+    wanted = _is_none if reason is None else _predicate(reason)
+    if reason is ANY_REASON or wanted(down.reason):
         return down.reason
     hint = ""
     if down.reason is NOPROC and ref is not process:
@@ -234,6 +238,10 @@ def _predicate(match: Any) -> Callable[[Any], bool]:
     return lambda message: bool(message == match)
 
 
+def _is_none(reason: Any) -> bool:
+    return reason is None
+
+
 def _nothing_matched(match: Any, timeout: float, waiting: list[Any]) -> str:
     return f"no message matches {match!r} after {timeout} s; in the mailbox: {_listed(waiting)}"
 
@@ -242,8 +250,8 @@ def _refute(match: Any, waiting: list[Any]) -> None:
     matches = _predicate(match)
     for message in waiting:
         if type(message) is not System and matches(message):
-            raise AssertionError(f"{message!r} matches {match!r}, which was not to come")
+            raise AssertionError(f"{shorten(message)} matches {match!r}, which was not to come")
 
 
 def _listed(messages: list[Any]) -> str:
-    return ", ".join(map(repr, messages)) or "nothing"
+    return ", ".join(map(shorten, messages)) or "nothing"

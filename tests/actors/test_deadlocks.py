@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 import trio
 
-from actors import CallFailed, GenServer, Node, Pid, StartError, call, open_node, self_pid, spawn
+from actors import (
+    CallFailed,
+    Continue,
+    GenServer,
+    Node,
+    Pid,
+    Reply,
+    StartError,
+    call,
+    open_node,
+    self_pid,
+    spawn,
+)
 from actors.deadlocks import DeadlockError
 from actors.telemetry import attach
 from actors.testing import assert_down, open_test_node, wait_settled
@@ -165,3 +177,24 @@ async def test_a_test_node_does_not_pass_over_zombies(autojump_clock):
             await wait_settled()
             pid.exit("x")
             assert self_pid().is_alive()
+
+
+async def test_who_has_been_answered_and_has_only_not_run_since_waits_for_nobody(node: Node):
+    """DL1, G10: the reply goes out before what follows it, so it closes no circle to call back."""
+    called_back: list[Any] = []
+
+    class Asks(GenServer):
+        async def handle_call(self, request: Any, sender: Any) -> Any:
+            return request if isinstance(request, str) else await request.call(self.pid)
+
+    class Answers(GenServer):
+        async def handle_call(self, request: Pid, sender: Any) -> Any:
+            return Reply("early", then=Continue(request))
+
+        async def handle_continue(self, token: Pid) -> None:
+            called_back.append(await token.call("hello", timeout=1))
+
+    asks, answers = await Asks.start(), await Answers.start()
+    assert await asks.call(answers) == "early"
+    await wait_settled()
+    assert called_back == ["hello"]

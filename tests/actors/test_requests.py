@@ -29,6 +29,7 @@ from actors import (
     self_pid,
     send,
     send_request,
+    spawn,
     wait_response,
 )
 from actors.testing import wait_settled
@@ -339,3 +340,51 @@ async def test_a_refused_request_of_a_collection_comes_with_its_label(node):
     response, label = answered
     assert isinstance(response.error, MailboxFullError)
     assert (response.value, label, len(requests)) == (None, "label", 0)
+
+
+# -- what is left, and what it costs -------------------------------------------------------------
+
+
+class Never(GenServer):
+    async def handle_call(self, request, sender):
+        return NoReply()
+
+
+async def test_requests_of_a_process_that_has_ended_are_given_up(node):
+    """As its calls are: nobody will take the response."""
+    server = await Never.start()
+
+    async def asks():
+        send_request(server, "x")
+
+    for _ in range(10):
+        await spawn(asks).wait_exited()
+    assert len(node.processes[server].pending) == 0
+
+
+async def test_a_request_that_is_answered_or_abandoned_leaves_nothing_in_who_asked(node):
+    server = await Slow.start()
+    await wait_response(send_request(server, ("after", 0, "x")))
+    send_request(server, ("after", 1000, "x")).abandon()
+    assert node.processes[self_pid()].timers == set()
+
+
+async def test_a_collection_looks_only_at_what_has_come_since_it_looked_last(node):
+    """However many other messages wait."""
+    looked = 0
+
+    class Counting(RequestCollection):
+        def is_answered_by(self, message):
+            nonlocal looked
+            looked += 1
+            return super().is_answered_by(message)
+
+    server, requests = await Slow.start(), Counting()
+    for _ in range(10_000):
+        send(self_pid(), "other")
+    for number in range(50):
+        requests.send(server, ("after", 0, number), number)
+        response = await requests.wait()
+        assert response is not None
+        assert response[0].value == number
+    assert looked < 10_000 + 50 * 3

@@ -1,14 +1,18 @@
 """StateMachine: hibernation, what is shown of it, its end (semantics SM8)."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 import structlog
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from actors import (
     SHUTDOWN,
     CallTimeoutError,
+    CastEvent,
     Enter,
     Exit,
     Hibernate,
@@ -278,3 +282,35 @@ async def test_a_machine_knows_its_pid_and_shows_its_class(node):
     await introspection.get_state(machine)
     assert pids == [machine]
     assert "Knowing" in repr(machine)
+
+
+async def test_hibernation_gives_up_the_task_as_that_of_a_server_does(node):
+    """P14: by an action of `init`, of an enter call, or of an event."""
+    script = {"start": by_event(nap=KeepState(Hibernate()))}
+    machine = await Sleeper.start(script, Hibernate())
+    await wait_all_tasks_blocked()
+    assert node.processes[machine].task is None
+    machine.cast("nap")
+    await wait_all_tasks_blocked()
+    assert node.processes[machine].task is None
+    _, data = await introspection.get_state(machine)
+    assert data["naps"] == 2
+    machine.cast("awake")
+    assert ("start", CastEvent("awake")) in await seen(machine)
+
+
+async def test_a_machine_that_has_ended_is_freed_without_the_cycle_collector(node):
+    machines: list[weakref.ref[Any]] = []
+
+    class Remembered(Machine):
+        async def init(self, *args, **options):
+            machines.append(weakref.ref(self))
+            return await super().init(*args, **options)
+
+    gc.disable()
+    try:
+        await (await Remembered.start({})).stop()
+        await wait_all_tasks_blocked()
+        assert machines[0]() is None
+    finally:
+        gc.enable()

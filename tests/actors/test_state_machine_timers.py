@@ -1,12 +1,16 @@
 """StateMachine: timeouts (semantics SM7)."""
 
 import math
+import sys
+from typing import Any
 
 import pytest
+import structlog
 import trio
 
 from actors import (
     KILL,
+    BadReturn,
     CallEvent,
     CancelTimeout,
     CastEvent,
@@ -351,3 +355,29 @@ async def test_the_timers_of_a_machine_end_with_it(node, autojump_clock):
     await machine.wait_exited()
     assert len(node.deadlines) == 0
     assert ref.pid is machine
+
+
+async def test_any_value_names_a_timer(node, autojump_clock):
+    """Also None; `{timeout, Name}` takes any term."""
+    machine = await start({"start": by_event(go=KeepState(NamedTimeout(None, 1, "x")))})
+    machine.cast("go")
+    await trio.sleep(2)
+    assert timed_out(await seen(machine)) == [NamedTimedOut(None, "x")]
+
+
+@pytest.mark.parametrize("seconds", [10**400, int(sys.float_info.max) + 1, "5", -1, math.nan])
+async def test_a_time_that_is_none_is_a_bad_return_and_terminate_is_called(node, seconds):
+    """G16."""
+    ends: list[Any] = []
+
+    class Ends(Machine):
+        async def terminate(self, reason):
+            ends.append(reason)
+
+    action = NamedTimeout("x", seconds)
+    machine = await Ends.start({"start": by_event(go=KeepState(action))})
+    machine.cast("go")
+    with structlog.testing.capture_logs():
+        reason = await machine.wait_exited()
+    assert isinstance(reason, BadReturn)
+    assert ends == [reason]

@@ -12,6 +12,9 @@ from actors import (
     Down,
     Exit,
     From,
+    MonitorRef,
+    ProcessExit,
+    RequestCollection,
     call,
     cast,
     open_node,
@@ -228,3 +231,57 @@ def test_a_trio_that_cannot_be_seeded_is_told(monkeypatch):
     monkeypatch.delattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING")
     with pytest.raises(DeterminismError, match="cannot be seeded"), seeded_scheduling(1):
         pass
+
+
+async def test_assert_down_tells_none_from_any_reason():
+    """None is a reason like others."""
+    async with open_node():
+        with pytest.raises(AssertionError, match="not with None"):
+            await assert_down(spawn(fail, Boom("x")), None)
+
+        async def ends():
+            raise ProcessExit(None)
+
+        assert await assert_down(spawn(ends), None) is None
+
+
+async def test_assert_down_of_a_monitor_of_another_process_is_refused():
+    async with open_node():
+        refs: list[MonitorRef] = []
+
+        async def monitors():
+            refs.append(spawn(forever).monitor())
+
+        await spawn(monitors).wait_exited()
+        with pytest.raises(ValueError, match="alone will hear of it"):
+            await assert_down(refs[0])
+
+
+async def test_a_message_that_cannot_be_shown_hides_no_failed_assertion(autojump_clock):
+    class Unspeakable:
+        def __repr__(self):
+            raise RuntimeError("no words")
+
+    async with open_node():
+        send(self_pid(), Unspeakable())
+        with pytest.raises(AssertionError, match="its repr raised RuntimeError"):
+            await assert_receive("x", timeout=0)
+        with pytest.raises(AssertionError, match="its repr raised RuntimeError"):
+            await refute_receive()
+
+
+def test_a_dying_server_fails_its_requests_in_the_order_in_which_they_came():
+    """A run of one seed is the same each time, wherever its objects lie in memory."""
+
+    async def main():
+        async def never():
+            await trio.sleep_forever()
+
+        server, requests = spawn(never), RequestCollection()
+        for number in range(30):
+            requests.send(server, "x", number)
+        await wait_settled()
+        server.exit("bye")
+        return [(await requests.wait())[1] for _ in range(30)]  # type: ignore[index]  # there is one
+
+    assert run_deterministic(main, seed=1) == list(range(30))
