@@ -15,7 +15,7 @@ connection nor the connection's other topics notice. The server never restarts a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Final, Literal
@@ -228,6 +228,8 @@ class Channel(GenServer):
         if isinstance(cls.intercept, str):
             words = f"expected the names of events, ({cls.intercept!r},) for one"
             raise TypeError(f"{cls.__name__}.intercept = {cls.intercept!r}; {words}")
+        if isinstance(cls.intercept, Iterator):
+            cls.intercept = tuple(cls.intercept)  # each channel reads it
         check_events(cls)
 
     @classmethod
@@ -307,7 +309,7 @@ class Channel(GenServer):
         # Subscribed and answered in one step, so no broadcast comes before the reply.
         intercepts = frozenset(self.intercept) or fastlane.NOTHING
         lane = fastlane.Fastlane(
-            transport.push, transport.serializer, intercepts, transport.push_all, transport
+            transport.push, transport.serializer, intercepts, transport.push_all
         )
         transport.pubsub.subscribe(request.topic, lane)
         self._pubsub = transport.pubsub.pid

@@ -13,7 +13,7 @@ A decision, not a process: it runs wherever the broadcast is dispatched. Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -36,21 +36,13 @@ NOTHING: Final[frozenset[str]] = frozenset()
 """What most channels intercept; one for all, because each empty set takes 216 bytes."""
 
 
-class Connection(Protocol):
-    """What channels share."""
-
-    @property
-    def channel_pids(self) -> Iterable[Pid]:
-        """Their processes."""
-
-
 class Fastlane:
     """The way past a channel process: its connection's `push`, what it speaks and intercepts.
 
     One for each joined channel, read for each delivery: slots, no attrs.
     """
 
-    __slots__ = ("connection", "intercepts", "push", "push_all", "serializer")
+    __slots__ = ("intercepts", "push", "push_all", "serializer")
 
     def __init__(
         self,
@@ -58,13 +50,11 @@ class Fastlane:
         serializer: Serializer,
         intercepts: frozenset[str],
         push_all: Callable[[Sequence[bytes], bytes], None] | None = None,
-        connection: Connection | None = None,
     ) -> None:
         self.push = push
         self.serializer = serializer
         self.intercepts = intercepts
         self.push_all = push_all
-        self.connection = connection
 
 
 class Parcel:
@@ -126,12 +116,11 @@ class FastlaneDispatcher:
         parcel.tell_failures()
         return parcel
 
-    def siblings(self, subscription: Subscription) -> Iterable[Pid]:
-        """The channels of the same connection."""
-        lane = subscription.metadata
-        if type(lane) is not Fastlane or lane.connection is None:
-            return ()
-        return lane.connection.channel_pids
+    def siblings(self, server: object) -> Iterable[Pid]:
+        """Of a channel, joined or about to be: the channels of its connection."""
+        # By name: channels are a room above this one, and `server` may be anybody's.
+        connection = getattr(server, "_transport", None)
+        return getattr(connection, "channel_pids", ())
 
     def __call__(
         self,

@@ -165,6 +165,8 @@ class Token:
         now = self._clock() if signed_at is None else signed_at
         if max_age == math.inf:
             max_age = 1e300  # JSON has no infinity
+        elif max_age is not None and not max_age > 0:
+            max_age = 0.0  # nor its opposite, nor NaN
         return msgspec.json.encode(_Content(data, round(now * 1000), max_age))
 
     def _check(self, content: bytes, max_age: float | None) -> Any:

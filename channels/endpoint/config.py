@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -134,6 +134,7 @@ def configure(
     """
     _check_kind("sockets", sockets, Mapping, 'a mapping of paths, {"/socket": UserSocket}')
     _check_kind("port", port, int, "a number")
+    _check_kind("tls", tls, TLS | ssl.SSLContext | None, "TLS(certificate, key), a context or None")
     _check_kind("limits", limits, Limits, "Limits(...)")
     if drainer is False:  # Phoenix's spelling
         drainer = None
@@ -144,6 +145,8 @@ def configure(
         raise ValueError(f"engine={engine!r}; expected one of {', '.join(ENGINES)}")
     load_engine(engine)  # now, so that no client waits for it
     files = static if static is None or isinstance(static, StaticFiles) else StaticFiles(static)
+    if isinstance(check_origin, Iterator):
+        check_origin = tuple(check_origin)  # each mount reads it
     if check_origin is None:
         check_origin = "conn" if public.host is None else True
     points = [

@@ -66,6 +66,7 @@ class Endpoint:
     - `limits`: what one connection, and what all from one address may do (`transports.limits`).
     - `drainer`: how clients are sent away when the endpoint stops; None or False: they are not, and
       each connection then ends with its supervisor.
+    - `name`: its id in a supervision tree; give the second endpoint of one tree another.
 
     Raises `InvalidMountError`, `InvalidRouteError`, `NotADirectoryError`, `TypeError`,
     `ValueError`.
@@ -88,7 +89,9 @@ class Endpoint:
         engine: str = DEFAULT_ENGINE,
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
         drainer: DrainOptions | Literal[False] | None = DrainOptions(),  # noqa: B008  # a frozen value
+        name: str = "endpoint",
     ) -> None:
+        self.name = name
         self._config = configure(
             sockets,
             host=host,
@@ -129,7 +132,7 @@ class Endpoint:
 
     def child_spec(self) -> dict[str, Any]:
         """How a supervisor starts it."""
-        return {"id": "endpoint", "start": (self.start_link, ()), "type": "supervisor"}
+        return {"id": self.name, "start": (self.start_link, ()), "type": "supervisor"}
 
     async def start_link(self) -> Pid:
         """Start it under the calling process. Raises `StartError`, for a port that is taken too."""

@@ -131,8 +131,9 @@ async def identify(
         _log.warning("malformed auth token", problem=str(error), peer=str(peer))
         return refuse(_NOT_LET_IN, "malformed auth token")
     if others and agreeable and subprotocol is None:
+        named = [name for name in others if not name.startswith(TOKEN_PREFIX)]  # no secret
         _log.warning(
-            "no common subprotocol", offered=excerpts(others[:8]), spoken=agreeable, peer=str(peer)
+            "no common subprotocol", offered=excerpts(named[:8]), spoken=agreeable, peer=str(peer)
         )
         return refuse("None of these subprotocols is spoken here.", "no common subprotocol")
     info = ConnectInfo(

@@ -63,9 +63,9 @@ class BatchDispatcher(Protocol):
         raises is raised there, and then nothing is delivered.
         """
 
-    def siblings(self, subscription: Subscription) -> Iterable[Pid]:
-        """Whose messages go the same way as those of `subscription`'s process, and must not come
-        out of order with them.
+    def siblings(self, server: object) -> Iterable[Pid]:
+        """Whose messages go the same way as those of the process that runs `server`, and must not
+        come out of order with them.
         """
 
     def together(

@@ -25,6 +25,7 @@ from typing import Any
 import attrs
 
 from actors import Node, Pid, self_pid
+from actors.context import current
 from actors.process import Process
 from channels.exceptions import ChannelsError
 from channels.pubsub.adapter import (
@@ -213,11 +214,12 @@ class PubSub:
 
     def _own(self, topic: str, dispatcher: Dispatcher) -> list[Subscription]:
         """The subscriptions of the calling process and of its siblings."""
-        here = self_pid()
-        pids = {here: None}
+        here = current.get(None)
+        if here is None:  # a broadcast from elsewhere in the program
+            return []
+        pids = {here.pid: None}
         if isinstance(dispatcher, BatchDispatcher):
-            for _, entry in self._topics_of.get(here, ()):
-                pids.update(dict.fromkeys(dispatcher.siblings(entry)))
+            pids.update(dict.fromkeys(dispatcher.siblings(here.server)))
         return [
             entry for pid in pids for name, entry in self._topics_of.get(pid, ()) if name == topic
         ]

@@ -57,6 +57,12 @@ def _not_negative(_instance: object, attribute: attrs.Attribute[Any], value: Any
         raise ValueError(f"{attribute.name}={value!r}; expected a number >= 0, where 0 is no limit")
 
 
+def _whole(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{attribute.name}={value!r}; expected a whole number, 0 for no limit")
+    _not_negative(instance, attribute, value)
+
+
 @attrs.frozen
 class Rate:
     """So many `per_second` in the long run, and `burst` at once. Zero per second: no limit.
@@ -87,13 +93,13 @@ def _rate(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> Non
 class AddressLimits:
     """What all connections from one address may do together; for IPv6, from one /64 network."""
 
-    connections: int = attrs.field(default=2_000, validator=_not_negative)
+    connections: int = attrs.field(default=2_000, validator=_whole)
     connects: Rate = attrs.field(default=Rate(200, burst=4_000), validator=_rate)
     messages: Rate = attrs.field(default=Rate(2_000, burst=10_000), validator=_rate)
     bytes: Rate = attrs.field(default=Rate(10 * _MIB, burst=80 * _MIB), validator=_rate)
     joins: Rate = attrs.field(default=Rate(200, burst=4_000), validator=_rate)
-    topics: int = attrs.field(default=20_000, validator=_not_negative)
-    bodies: int = attrs.field(default=32 * _MIB, validator=_not_negative)
+    topics: int = attrs.field(default=20_000, validator=_whole)
+    bodies: int = attrs.field(default=32 * _MIB, validator=_whole)
     """Bytes of the bodies of long polls that are held because they have not come whole."""
 
 
@@ -102,18 +108,18 @@ class Limits:
     """What one connection may do; see the module's table. Times in seconds, sizes in bytes."""
 
     idle_timeout: float = attrs.field(default=60.0, validator=_not_negative)
-    max_message_size: int = attrs.field(default=_MIB, validator=_not_negative)
-    outbox: int = attrs.field(default=_MIB, validator=_not_negative)
+    max_message_size: int = attrs.field(default=_MIB, validator=_whole)
+    outbox: int = attrs.field(default=_MIB, validator=_whole)
     close_timeout: float = attrs.field(default=5.0, validator=_not_negative)
     """Seconds that a client has to answer our close frame."""
     head_timeout: float = attrs.field(default=10.0, validator=_not_negative, kw_only=True)
-    max_head_size: int = attrs.field(default=16 * _KIB, validator=_not_negative, kw_only=True)
-    held: int = attrs.field(default=32, validator=_not_negative, kw_only=True)
+    max_head_size: int = attrs.field(default=16 * _KIB, validator=_whole, kw_only=True)
+    held: int = attrs.field(default=32, validator=_whole, kw_only=True)
     """Messages held for one pending join; the one limit where zero means: none is held."""
-    held_bytes: int = attrs.field(default=256 * _KIB, validator=_not_negative, kw_only=True)
-    queued: int = attrs.field(default=1_000, validator=_not_negative, kw_only=True)
+    held_bytes: int = attrs.field(default=256 * _KIB, validator=_whole, kw_only=True)
+    queued: int = attrs.field(default=1_000, validator=_whole, kw_only=True)
     """Messages that may wait for a channel, in its mailbox."""
-    queued_bytes: int = attrs.field(default=_MIB, validator=_not_negative, kw_only=True)
+    queued_bytes: int = attrs.field(default=_MIB, validator=_whole, kw_only=True)
     """Bytes of a connection's client that may wait in the mailboxes of its channels."""
     messages: Rate = attrs.field(default=Rate(200, burst=1_000), validator=_rate, kw_only=True)
     bytes: Rate = attrs.field(default=Rate(_MIB, burst=8 * _MIB), validator=_rate, kw_only=True)

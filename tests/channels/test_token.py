@@ -200,3 +200,10 @@ def test_an_age_that_is_no_number_lets_nothing_through():
     old = tokens.sign(SALT, 1, signed_at=0)
     assert problem_of(tokens, "verify", old, max_age=math.nan) == "expired"
     assert problem_of(Token(SECRET, max_age=math.nan), "verify", tokens.sign(SALT, 1)) == "expired"
+
+
+@pytest.mark.parametrize("max_age", [0, -1, -math.inf, math.nan])
+def test_a_token_that_its_maker_says_is_over_is_over(max_age):
+    """Also where JSON has no word for it."""
+    tokens = Token(SECRET)
+    assert problem_of(tokens, "verify", tokens.sign(SALT, 1, max_age=max_age)) == "expired"

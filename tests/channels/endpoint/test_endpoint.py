@@ -427,6 +427,16 @@ async def test_an_endpoint_whose_supervisor_is_killed_comes_back_with_its_pubsub
     await Supervisor.stop(supervisor)
 
 
+async def test_several_endpoints_of_one_tree_have_names(node):
+    children = [endpoint_with(), endpoint_with(name="admin")]
+    supervisor = await Supervisor.start_link(children)
+    assert [child.id for child in await Supervisor.which_children(supervisor)] == [
+        "admin",
+        "endpoint",
+    ]
+    await Supervisor.stop(supervisor)
+
+
 async def test_a_pubsub_that_runs_is_not_started_a_second_time(node):
     """G3."""
     trap_exit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import Any
 
 import pytest
@@ -76,6 +77,45 @@ async def test_what_a_channel_broadcasts_and_pushes_reaches_its_client_in_order(
         assert (await other.expect())[3] == "first"
         await client.settle()
         await other.settle()
+
+
+class Early(Channel):
+    """Broadcasts to the room while it lets its client in, and afterwards."""
+
+    endpoint: Endpoint
+
+    async def join(self, topic: str, payload: Any) -> None:
+        self.endpoint.broadcast("room:1", "in join", {})
+        self.pid.send("go on")
+
+    async def handle_info(self, message: Any) -> None:
+        self.endpoint.broadcast("room:1", "after it", {})
+        self.push("pushed", {})
+
+
+@SIZES
+async def test_what_is_broadcast_in_a_join_comes_before_what_is_broadcast_after_it(node, others):
+    """C2."""
+    socket = type("S", (UserSocket,), {"channels": {"room:*": Room, "early": Early}})
+    Early.endpoint = endpoint = Endpoint({"/socket": socket}, port=0)
+    async with running(endpoint), connected(endpoint) as client:
+        await crowd(endpoint, "room:1", others)
+        await client.join("room:1")
+        await client.send("9", "9", "early", "phx_join", {})
+        events = [(await client.expect())[3] for _ in range(4)]
+        assert events == ["in join", "phx_reply", "after it", "pushed"]
+
+
+@SIZES
+async def test_a_broadcast_from_outside_every_process_reaches_all(node, others):
+    """From a thread of the program, say, by way of Trio."""
+    endpoint = Endpoint({"/socket": Socket}, port=0)
+    async with running(endpoint), connected(endpoint) as client:
+        await crowd(endpoint, "room:1", others)
+        await client.join("room:1")
+        context = contextvars.Context()  # nobody's
+        context.run(endpoint.broadcast, "room:1", "tick", {})
+        assert (await client.expect())[3] == "tick"
 
 
 @SIZES

@@ -19,6 +19,7 @@ from channels import (
     Rate,
     UserSocket,
 )
+from channels.endpoint.origin import parse_origin
 from channels.exceptions import InvalidMountError, InvalidRouteError
 
 
@@ -55,6 +56,7 @@ OPTIONS = [
     ({"serializers": [5]}, TypeError, "pairs of a serializer"),
     ({"serializers": ()}, TypeError, "one at least"),
     ({"pubsub": "x"}, TypeError, "a PubSub"),
+    ({"tls": "cert.pem"}, TypeError, "tls='cert.pem'"),
 ]
 
 
@@ -102,6 +104,23 @@ def test_what_limits_hold_is_checked():
         Rate("5", 5)  # type: ignore[arg-type]  # as above
     with pytest.raises(ValueError, match="0 is no limit"):
         Limits(outbox=-1)
+    for option in ("max_head_size", "max_message_size", "outbox", "held"):
+        with pytest.raises(TypeError, match=f"{option}=16000.0; expected a whole number"):
+            Limits(**{option: 16e3})  # type: ignore[arg-type]  # as above
+
+
+def test_options_that_can_be_read_once_are_kept():
+    class Room(Channel):
+        intercept = (f"{word}_changed" for word in ("price", "name"))
+
+    assert [*Room.intercept] == [*Room.intercept] == ["price_changed", "name_changed"]
+    origins = (f"https://{host}" for host in ["good.example"])
+    endpoint = Endpoint({"/a": Socket, "/b": Socket}, check_origin=origins)
+    own = parse_origin("https://own.example")
+    for path in ("/a/websocket", "/b/websocket"):
+        found = endpoint._config.mounts.find(path)
+        assert found is not None
+        assert found[0].check_origin.allows("https://good.example", own)
 
 
 def test_a_long_poll_is_on_off_or_described():

@@ -276,3 +276,24 @@ async def test_a_refusal_behind_the_upgrade_agrees_to_no_subprotocol_that_is_no_
 def test_a_subprotocol_that_is_no_token_cannot_be_mounted(name):
     with pytest.raises(ValueError, match="subprotocols"):
         Mount(UserSocket, subprotocols=(name,))
+
+
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        ({"subprotocols": ("chat",)}, "phoenix, {}"),
+        ({"auth_token": True}, "{}, {}x"),
+    ],
+)
+async def test_no_token_reaches_the_log_with_the_subprotocols_that_are_refused(
+    node, options, offered
+):
+    """C21: also where the mount wants no token, or two came."""
+    secret = offer("a secret")
+    endpoint, _ = mounted(**options)
+    async with running(endpoint):
+        with structlog.testing.capture_logs() as logs:
+            header = (b"sec-websocket-protocol", offered.format(secret, secret).encode())
+            assert await refusal(endpoint, PATH, [header]) == 403
+    assert "no common subprotocol" in [entry["event"] for entry in logs]
+    assert secret not in repr(logs)
