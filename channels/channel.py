@@ -15,7 +15,7 @@ connection nor the connection's other topics notice. The server never restarts a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
 from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Final, Literal
@@ -401,9 +401,9 @@ class Channel(GenServer):
         if isinstance(message, Message | Broadcast):
             payload = self._log_filter(message.payload)
             return msgspec.structs.replace(message, payload=payload)
-        if isinstance(message, Mapping | list | tuple | str):
-            return self._log_filter(message)
-        return message
+        if isinstance(message, Pid | Down | Exit):  # the runtime's own
+            return message
+        return self._log_filter(message)
 
     def format_status(self, status: dict[str, Any]) -> dict[str, Any]:
         """What crash reports show: payload and state go through the socket's filter."""

@@ -7,12 +7,13 @@ The filter also shortens, because a log line must not carry a stranger's ten-meg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from channels.messages import Binary
-from channels.redaction import FILTERED, SECRET_WORDS, hide_in_text, names_secret
+from channels.redaction import FILTERED, SECRET_WORDS, fields_of, hide_in_text, names_secret
 
 __all__ = (
     "DEFAULT_FILTER",
@@ -45,8 +46,9 @@ class ParameterFilter:
     """Replaces what a log must not show by "[FILTERED]".
 
     `discard`: the values of all keys that contain one of these words, in any case. `keep`, in its
-    place: only the values of exactly these keys are shown. Objects, arrays and forms in text
-    (`user=ann&password=x`) are searched through; a value of a key that is filtered goes as a whole.
+    place: only the values of exactly these keys are shown. Objects, arrays, sets, instances with
+    fields and forms in text (`user=ann&password=x`) are searched through; a value of a key that is
+    filtered goes as a whole.
     """
 
     discard: tuple[str, ...] = attrs.field(default=SECRET_WORDS, converter=_lower)
@@ -57,12 +59,16 @@ class ParameterFilter:
         return self._filter(parameters, _MAX_DEPTH, shown=self.keep is None)
 
     def _filter(self, value: Any, depth: int, *, shown: bool) -> Any:
-        if isinstance(value, Mapping | list | tuple) and not depth:
+        fields = None if isinstance(value, Binary) else fields_of(value)
+        if fields is not None:  # what it is called is nothing that a filter knows
+            value = fields
+        if isinstance(value, Mapping | list | tuple | set | frozenset) and not depth:
             return "..."
         if isinstance(value, Mapping):
             return self._filter_object(value, depth, shown=shown)
-        if isinstance(value, list | tuple):
-            items = [self._filter(item, depth - 1, shown=shown) for item in value[:_MAX_ITEMS]]
+        if isinstance(value, list | tuple | set | frozenset):
+            some = islice(value, _MAX_ITEMS)
+            items = [self._filter(item, depth - 1, shown=shown) for item in some]
             return [*items, "..."] if len(value) > _MAX_ITEMS else items
         if not shown:
             return FILTERED
@@ -93,6 +99,8 @@ class ParameterFilter:
 def _shorten(value: Any) -> Any:
     if isinstance(value, Binary):
         return f"<{len(value.data)} bytes>"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
     if isinstance(value, str) and len(value) > _MAX_TEXT:
         return f"{value[:_MAX_TEXT]}..."
     return value

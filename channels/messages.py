@@ -107,7 +107,9 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 
 
 def _shown(message: Message | Broadcast) -> str:
-    payload = redact(message.payload)
+    payload = message.payload
+    if not isinstance(payload, Binary):
+        payload = redact(payload)
     topic, event = excerpt(message.topic), excerpt(message.event)
     return f"topic={topic!r}, event={event!r}, payload={payload!r}"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 from urllib.parse import quote
 
+import attrs
+import msgspec
 import pytest
 import structlog
 from hypothesis import given
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 from actors.tracebacks import plain_traceback
 from channels import Binary, ParameterFilter
 from channels.log_filter import is_enabled
+from channels.messages import Broadcast, Message
 
 discard = ParameterFilter()
 
@@ -206,3 +210,42 @@ def test_a_secret_is_found_wherever_it_stands_in_a_form(pairs):
 @given(values)
 def test_a_secret_is_found_wherever_it_stands(value):
     assert "s3cret" not in repr(discard(hide(value)))
+
+
+# -- instances with fields -----------------------------------------------------------------------
+
+
+@attrs.frozen
+class AttrsLogin:
+    user: str
+    password: str
+
+
+@dataclasses.dataclass
+class DataLogin:
+    user: str
+    password: str
+
+
+class StructLogin(msgspec.Struct):
+    user: str
+    password: str
+
+
+@pytest.mark.parametrize("kind", [AttrsLogin, DataLogin, StructLogin])
+def test_instances_with_fields_are_searched_through_as_objects_are(kind):
+    """An `@on` method's payload in the state of a channel, say."""
+    login = kind("ann", "hunter2")
+    shown = {"user": "ann", "password": "[FILTERED]"}
+    assert discard({"login": login, "all": [login]}) == {"login": shown, "all": [shown]}
+    assert ParameterFilter(keep=["user"])(login) == shown
+    assert "hunter2" not in repr(Broadcast("room:1", "login", {"who": login}))
+    assert "hunter2" not in repr(Message(None, None, "room:1", "login", login))
+
+
+def test_sets_are_searched_through_and_bytes_are_counted():
+    assert discard({"forms": {"user=ann&password=x"}}) == {
+        "forms": ["user=ann&password=[FILTERED]"]
+    }
+    assert discard(b"password=x") == "<10 bytes>"
+    assert discard(set(range(100)))[-1] == "..."
