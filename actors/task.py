@@ -33,6 +33,7 @@ import attrs
 import trio
 
 from actors.calls import ExitWaiter
+from actors.deadlines import check_seconds
 from actors.exceptions import ActorsError, ServerExitedError, call_error
 from actors.exits import KILL, KILLED, SHUTDOWN, TIMEOUT, Crash
 from actors.messages import Promised
@@ -261,8 +262,11 @@ class Task(Generic[T]):
         it (T5).
 
         Returns the outcome if it has one or still comes to one, `Exited(KILLED)` if it had to be
-        killed, and None if it ended as it was told to.
+        killed, and None if it ended as it was told to. Raises `ValueError` or `TypeError`, and does
+        nothing, if `timeout` is no time limit.
         """
+        if timeout is not None:
+            check_seconds(timeout)  # so that a refusal leaves the task alone
         await self._end(SHUTDOWN, timeout)
         if self.outcome is None:
             await self._end(KILL, None)

@@ -22,11 +22,12 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import trio
 
-from actors.deadlines import Timer
+from actors.deadlines import Timer, check_seconds
 from actors.exceptions import call_error
 from actors.exits import KILL, SHUTDOWN, TIMEOUT
 from actors.pid import Pid
 from actors.process import Process, current_process
+from actors.reports import shorten
 from actors.task import DEFAULT_TIMEOUT, Exited, Outcome, Returned, Task, TaskOwnerError
 from actors.task_process import Job, job, spawn_job
 from actors.waiter import Waiter
@@ -318,9 +319,13 @@ _LATE = _Late()  # unlike TIMEOUT it cannot be the exit reason of a task
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
+    try:
+        check_seconds(value)
+    except (TypeError, ValueError):
+        return False
+    return bool(value > 0)
 
 
 def _require(right: bool, option: str, given: Any, legal: str) -> None:  # noqa: FBT001
     if not right:
-        raise ValueError(f"{option} must be {legal}, not {given!r}")
+        raise ValueError(f"{option} must be {legal}, not {shorten(given)}")

@@ -1,5 +1,6 @@
 """Task: outcomes without raising, the end of tasks, messages, reports (semantics T4 to T7)."""
 
+import math
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from actors import (
     self_pid,
     trap_exit,
 )
+from actors.process import current_process
 from tests.actors.task_programs import (
     fail,
     give,
@@ -198,6 +200,24 @@ async def test_a_task_that_does_not_end_in_time_is_killed(node, autojump_clock):
     started = trio.current_time()
     assert await task.shutdown(timeout=2) == Exited(KILLED)
     assert trio.current_time() - started == 2
+
+
+@pytest.mark.parametrize(
+    ("timeout", "refusal"),
+    [(-1, ValueError), (math.nan, ValueError), ("soon", TypeError)],
+    ids=["negative", "nan", "no number"],
+)
+async def test_a_shutdown_that_is_refused_leaves_the_task_and_its_link_alone(
+    node, timeout, refusal
+):
+    """T5."""
+    task = Task.async_link(trio.sleep_forever)
+    assert task.pid is not None
+    with pytest.raises(refusal):
+        await task.shutdown(timeout)
+    assert task.pid.is_alive()
+    assert task.pid in (current_process().links or ())
+    assert await task.shutdown() is None
 
 
 async def test_a_task_that_still_returns_when_it_is_asked_to_end_gives_its_value(node):

@@ -335,8 +335,10 @@ async def test_a_stream_may_feed_another_and_either_may_be_left_early(autojump_c
         ("on_timeout", "ignore"),
         ("timeout", 0),
         ("timeout", "soon"),
+        pytest.param("timeout", 10**400, id="timeout-huge"),
         ("shutdown", -1),
         ("shutdown", "never"),
+        pytest.param("shutdown", 10**400, id="shutdown-huge"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(option, value):
