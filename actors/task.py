@@ -237,11 +237,14 @@ class Task(Generic[T]):
     # -- not waiting -----------------------------------------------------------------------------
 
     def notify(self) -> None:
-        """Send `TaskDone` to the owner when the outcome is there, or now if it is.
+        """Send `TaskDone` to the owner when the outcome is there, or now if it is; once, however
+        often it is asked for.
 
         For a GenServer, which gets it in `handle_info` instead of waiting in a handler.
         """
         self._check_owner()
+        if self._notify:
+            return
         self._notify = True
         if self.outcome is not None:
             self._tell_owner()

@@ -332,6 +332,18 @@ async def test_notify_of_a_task_that_is_done_tells_at_once():
         await mailbox_is_empty()
 
 
+async def test_the_owner_is_told_once_however_often_it_asks():
+    async with open_node():
+        task = Task.async_link(give, 7)
+        task.notify()
+        task.notify()
+        await task.wait()
+        task.notify()
+        assert await receive() == TaskDone(task, Returned(7))
+        task.notify()
+        await mailbox_is_empty()
+
+
 async def test_an_ignored_task_does_not_notify(autojump_clock):
     async with open_node():
         task = Task.async_link(later)
