@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 
 from actors import reports
-from actors.exceptions import CallError, ProcessExit
-from actors.exits import Crash, is_orderly
+from actors.exceptions import ProcessExit, reason_of
+from actors.exits import is_orderly
+from actors.failures import concerns_trio
 from actors.node import current_node
 from actors.pid import Pid
 from actors.process import Process, current_process
@@ -72,16 +73,14 @@ async def run_job(doing: Job) -> Any:
     """The whole work of a task process: what the function returns.
 
     Raises `ProcessExit(reason)` when it ends in any other way; reports that if it is a failure
-    (T7).
+    (T7). Cancellations and interrupts pass, alone or in a group.
     """
     try:
         return await doing.function(*doing.args)
-    except ProcessExit as request:
-        reason = request.reason
-    except CallError as error:
-        reason = error.exit_reason
-    except Exception as error:
-        reason = Crash(error)
+    except BaseException as error:  # noqa: ASYNC103  # it goes on as the reason of a ProcessExit
+        if concerns_trio(error):
+            raise
+        reason = reason_of(error)
     if not is_orderly(reason):
         process = current_process()
         reports.task_crashed(process, doing, reason, snapshot(process))

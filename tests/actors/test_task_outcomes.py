@@ -372,10 +372,70 @@ async def test_a_failing_task_is_reported_with_what_it_did_and_for_whom(node, la
     assert isinstance(report["exc_info"], ValueError)
 
 
+class OwnFailure(BaseException):
+    """Some libraries have one, so that `except Exception` does not swallow it."""
+
+
+async def fail_in_its_own_way():
+    raise OwnFailure("oops")
+
+
+async def fail_in_a_group():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+        nursery.start_soon(fail_in_its_own_way)
+
+
+@pytest.mark.parametrize("function", [fail_in_its_own_way, fail_in_a_group])
+async def test_a_failure_that_is_no_exception_is_reported_as_any_other(node, function):
+    """T7."""
+    with structlog.testing.capture_logs() as logs:
+        pid = await Task.start(function)
+        reason = await pid.wait_exited()
+    [report] = logs
+    assert report["event"] == "Task terminating"
+    assert function.__name__ in report["function"]
+    assert report["args"] == "()"
+    assert report["callers"] == [str(self_pid())]
+    assert isinstance(reason, Crash)
+    assert report["exc_info"] is reason.exception
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("grouped", [False, True], ids=["alone", "in a group"])
+async def test_an_interrupt_in_a_task_ends_the_node(autojump_clock, interrupt, grouped):
+    """T7, K2: it is no failure of the task."""
+
+    async def stop():
+        raise BaseExceptionGroup("", [interrupt()]) if grouped else interrupt
+
+    with structlog.testing.capture_logs() as logs, pytest.raises(interrupt):
+        async with open_node():
+            await Task.start(stop)
+            await trio.sleep(1)
+    assert "Task terminating" not in [log["event"] for log in logs]
+
+
+async def test_a_task_that_is_told_to_end_is_not_reported(node):
+    """T7: its cancellation is no failure."""
+    with structlog.testing.capture_logs() as logs:
+        for end in (Task.shutdown, Task.kill):
+            task = Task.async_link(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await end(task) is None
+    assert logs == []
+
+
+async def exit_in_a_group(reason):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave, reason)
+
+
 async def test_an_orderly_end_is_not_reported(node):
     with structlog.testing.capture_logs() as logs:
         for reason in (NORMAL, SHUTDOWN, Shutdown("done")):
             await (await Task.start(leave, reason)).wait_exited()
+            await (await Task.start(exit_in_a_group, reason)).wait_exited()
         await (await Task.start(give)).wait_exited()
     assert logs == []
 
