@@ -225,14 +225,10 @@ class Task(Generic[T]):
 
         if done < wanted:
             await _watch(waited, enough, timeout)
-        outcomes = [(task, task.outcome) for task in waited]
-        if done < wanted and on_timeout != "nothing":
-            late = [task for task, outcome in outcomes if outcome is None]
-            ended = {task: await task.kill() for task in late} if on_timeout == "kill_task" else {}
-            for task in late if on_timeout == "ignore" else ():
-                task.ignore()
-            outcomes = [(task, outcome or ended.get(task)) for task, outcome in outcomes]
-        return outcomes
+        late = dict.fromkeys(task for task in waited if task.outcome is None)
+        if done < wanted:
+            await _end_late(late, on_timeout)
+        return [(task, _unless_killed(task) if task in late else task.outcome) for task in waited]
 
     # -- not waiting -----------------------------------------------------------------------------
 
@@ -282,7 +278,7 @@ class Task(Generic[T]):
         """
         had_ended = self.outcome is not None
         await self._end(KILL, None)
-        return None if self.outcome == Exited(KILLED) and not had_ended else self.outcome
+        return self.outcome if had_ended else _unless_killed(self)
 
     # -- for the runtime -------------------------------------------------------------------------
 
@@ -338,11 +334,17 @@ class Task(Generic[T]):
             await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _end(self, signal: Any, timeout: float | None) -> None:
-        owner = self._check_owner()
-        if self.pid is not None and self.outcome is None:
-            owner.unlink(self.pid)
-            self.pid.target.receive_exit(owner.pid, signal, linked=False)
+        if self._signal(signal):
             await self._until_done(timeout)
+
+    def _signal(self, signal: Any) -> bool:
+        """Unlink it and tell it to end; False if there is nothing to end."""
+        owner = self._check_owner()
+        if self.pid is None or self.outcome is not None:
+            return False
+        owner.unlink(self.pid)
+        self.pid.target.receive_exit(owner.pid, signal, linked=False)
+        return True
 
 
 class _Watch(Waiter):
@@ -402,6 +404,22 @@ class _End(ExitWaiter):
         """`value` is the exit reason."""
         self.ended_task.process_ended(value)
         return super().resolve(value)
+
+
+async def _end_late(tasks: Iterable[Task[Any]], on_timeout: OnTimeout) -> None:
+    match on_timeout:
+        case "ignore":
+            for task in tasks:
+                task.ignore()
+        case "kill_task":
+            # All of them first: each may take its time to unwind, and they do it side by side.
+            for task in [task for task in tasks if task._signal(KILL)]:
+                await task._until_done(None)
+
+
+def _unless_killed(task: Task[Any]) -> Outcome[Any] | None:
+    """The outcome of a task that was killed here, None if it has come to none before it ended."""
+    return None if task.outcome == Exited(KILLED) else task.outcome
 
 
 def _value(task: Task[Any], timeout: float | None) -> Any:

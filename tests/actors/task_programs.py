@@ -39,6 +39,15 @@ async def trapping():
     await trio.sleep_forever()
 
 
+async def stuck(seconds=30.0):
+    """A task that takes `seconds` to unwind when it is killed."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
+
+
 async def outcome_of(function, *args):
     """How a process ends that runs `function`, and what it had to say."""
     said: list[Any] = []

@@ -37,6 +37,7 @@ from tests.actors.task_programs import (
     leave,
     mailbox_is_empty,
     outcome_of,
+    stuck,
     trapping,
 )
 
@@ -93,6 +94,38 @@ async def test_poll_many_may_kill_what_is_late(node, autojump_clock):
     result = await Task.poll_many(tasks, timeout=1, on_timeout="kill_task")
     assert result == [(tasks[0], Returned(1)), (tasks[1], None)]
     assert tasks[1].outcome == Exited(KILLED)
+
+
+async def test_poll_many_kills_all_that_are_late_at_once(autojump_clock):
+    """T4: they unwind side by side, however many are stuck."""
+    async with open_node(kill_grace=1.0):
+        tasks = [Task.async_link(stuck) for _ in range(4)]
+        started = trio.current_time()
+        result = await Task.poll_many(tasks, timeout=1, on_timeout="kill_task")
+        assert result == [(task, None) for task in tasks]
+        assert trio.current_time() - started == pytest.approx(1 + 1)
+        assert {task.outcome for task in tasks} == {Exited(KILLED)}
+
+
+async def test_poll_many_gives_what_a_late_task_still_comes_to(node, autojump_clock):
+    """T5: as `kill` does."""
+
+    async def last_words():
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:  # noqa: ASYNC103  # swallowed: that is the point
+            return 7
+
+    tasks = [Task.async_link(last_words), Task.async_link(stuck, 1)]
+    result = await Task.poll_many(tasks, timeout=1, on_timeout="kill_task")
+    assert result == [(tasks[0], Returned(7)), (tasks[1], None)]
+
+
+@pytest.mark.parametrize("on_timeout", ["nothing", "ignore", "kill_task"])
+async def test_poll_many_takes_the_same_task_twice(node, autojump_clock, on_timeout):
+    task = Task.async_link(trio.sleep_forever)
+    result = await Task.poll_many([task, task], timeout=1, on_timeout=on_timeout)
+    assert result == [(task, None), (task, None)]
 
 
 async def test_poll_many_may_ignore_what_is_late(autojump_clock):
