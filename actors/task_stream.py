@@ -45,7 +45,11 @@ class StreamedTask(Task[T]):
     direction is here, because it is the stream's business.
     """
 
-    __slots__ = ()
+    __slots__ = ("stream",)
+
+    def __init__(self, owner: Pid, stream: TaskStream[T]) -> None:
+        super().__init__(owner)
+        self.stream = stream
 
     def is_run_by(self, process: Process) -> None:
         """`process` will run `self.run`; it is linked to the consumer already, if at all."""
@@ -56,6 +60,7 @@ class StreamedTask(Task[T]):
     def process_ended(self, reason: Any) -> None:
         """The outcome is the stream's; a consumer that does not trap exits dies of a failure."""
         super().process_ended(reason)
+        self.stream.process_ended(self)
         consumer = None if self.owner is None else self.owner.target
         if self.pid is None or not isinstance(consumer, Process):
             return
@@ -83,7 +88,8 @@ class TaskStream(Generic[T]):
     """The outcomes of `await function(item, *args)` for each item. Use it with `async with`.
 
     - `items`: any iterable, also an asynchronous one, also an infinite one.
-    - `max_concurrency`: how many tasks run at a time (default: the number of processors).
+    - `max_concurrency`: how many tasks run at a time (default: the number of processors). One that
+      is killed because it is late runs until its process has ended.
     - `ordered`: outcomes come in the order of the items (default), or as they are there. In order,
       the outcomes behind a slow one are kept until it is there.
     - `timeout`: seconds for each task (default 5; None: any time).
@@ -131,7 +137,7 @@ class TaskStream(Generic[T]):
         self._exhausted = False
         self._running: dict[Task[T], _Slot] = {}
         self._waiting: deque[_Slot] = deque()  # to be given to the consumer, in this order
-        self._ending: list[Pid] = []  # told to end, or killed because they took too long
+        self._ending: dict[Task[T], Pid] = {}  # killed because they took too long
         self._bell: _Bell | None = None
 
     async def __aenter__(self) -> Self:
@@ -186,7 +192,7 @@ class TaskStream(Generic[T]):
 
     async def _fill(self) -> None:
         """Start tasks while there are items and room."""
-        while len(self._running) < self._limit and not self._exhausted:
+        while len(self._running) + len(self._ending) < self._limit and not self._exhausted:
             try:
                 item = await self._next_item()
             except (StopIteration, StopAsyncIteration):
@@ -204,7 +210,7 @@ class TaskStream(Generic[T]):
 
     async def _start_task(self, item: Any) -> None:
         process = current_process()
-        task: StreamedTask[T] = StreamedTask(process.pid)
+        task: StreamedTask[T] = StreamedTask(process.pid, self)
         slot = _Slot(item, self)
         task.watched_by(slot)
         self._running[task] = slot
@@ -227,10 +233,21 @@ class TaskStream(Generic[T]):
         self._running.pop(task, None)
         if not self._ordered:
             self._waiting.append(slot)
+        self._ring()
+
+    def process_ended(self, task: Task[T]) -> None:
+        """The process of a task has ended; that of a late one makes room for another."""
+        if self._ending.pop(task, None) is not None:
+            self._ring()
+
+    def _ring(self) -> None:
         if self._bell is not None:
             self._bell.resolve(None)
 
     def _too_late(self, task: Task[T]) -> None:
+        """Its outcome is there at once; its place is not, until it has unwound."""
+        assert task.pid is not None  # its time begins when it has started
+        self._ending[task] = task.pid
         task.settle(Exited(_LATE))
         self._signal(task, KILL)
 
@@ -239,7 +256,6 @@ class TaskStream(Generic[T]):
         if task.pid is not None:
             self._consumer.unlink(task.pid)
             task.pid.target.receive_exit(self._consumer.pid, reason, linked=False)
-            self._ending.append(task.pid)
 
     def _outcome(self, slot: _Slot) -> Outcome[Any]:
         outcome = slot.outcome
@@ -265,10 +281,8 @@ class TaskStream(Generic[T]):
         if dying:
             return
         with trio.CancelScope(shield=True):
-            await Task.poll_many(running, self._shutdown)
-            for task in running:
-                await task.kill()
-            for pid in self._ending:
+            await Task.poll_many(running, self._shutdown, on_timeout="kill_task")
+            for pid in list(self._ending.values()):
                 await pid.wait_exited()
 
     async def _close_source(self) -> None:

@@ -1,5 +1,7 @@
 """TaskStream: one task per item (semantics T8)."""
 
+import itertools
+
 import pytest
 import trio
 
@@ -32,6 +34,7 @@ from tests.actors.stream_programs import (
     returned,
     slow_double,
 )
+from tests.actors.task_programs import stuck
 
 # -- values --------------------------------------------------------------------------------------
 
@@ -244,6 +247,61 @@ async def test_a_late_task_may_be_killed_instead(autojump_clock, limit, ordered)
         else:
             assert sorted(map(repr, outcomes)) == sorted(map(repr, expected))
         await nothing_is_left()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_late_task_counts_until_its_process_has_ended(node, autojump_clock, ordered):
+    """T8: its outcome is there at once all the same."""
+    running, most = 0, 0
+
+    async def work(_item):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await stuck(0.5)
+        finally:
+            running -= 1
+
+    started = trio.current_time()
+    times: list[float] = []
+    stream = TaskStream(
+        range(6), work, max_concurrency=2, ordered=ordered, timeout=1, on_timeout="kill_task"
+    )
+    async with stream as outcomes:
+        async for outcome in outcomes:
+            assert outcome == Exited(TIMEOUT)
+            times.append(trio.current_time() - started)
+    assert most == 2
+    assert times == pytest.approx([1, 1, 2.5, 2.5, 4, 4])
+    assert running == 0
+
+
+async def test_a_late_task_that_does_not_unwind_makes_room_when_it_is_declared_dead(
+    autojump_clock,
+):
+    """T8, K1."""
+    async with open_node(kill_grace=3.0):
+        stream = TaskStream(
+            [100.0, 0.0], stuck, max_concurrency=1, timeout=1, on_timeout="kill_task"
+        )
+        assert await collect(stream) == [Exited(TIMEOUT), Exited(TIMEOUT)]
+        assert trio.current_time() == pytest.approx(1 + 3 + 1)
+
+
+async def test_a_late_task_is_forgotten_when_it_has_ended(node, autojump_clock):
+    """T8: a source may be infinite."""
+
+    async def forever(_item):
+        await trio.sleep_forever()
+
+    stream = TaskStream(
+        itertools.count(), forever, max_concurrency=2, timeout=1, on_timeout="kill_task"
+    )
+    async with stream as outcomes:
+        for _ in range(20):
+            await anext(outcomes)
+        assert len(stream._running) + len(stream._ending) <= 2
 
 
 async def test_the_time_of_a_task_begins_with_the_task(node, autojump_clock):

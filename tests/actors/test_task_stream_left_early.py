@@ -8,6 +8,7 @@ import trio
 from actors import (
     KILL,
     KILLED,
+    TIMEOUT,
     Exited,
     Returned,
     TaskStream,
@@ -25,6 +26,7 @@ from tests.actors.stream_programs import (
     nothing_is_left,
     slow_double,
 )
+from tests.actors.task_programs import stuck
 
 
 @CONCURRENCY
@@ -137,6 +139,31 @@ async def test_tasks_that_do_not_end_when_the_stream_is_left_are_killed(autojump
             await anext(outcomes)
             await trio.testing.wait_all_tasks_blocked()
         assert trio.current_time() - started == 2
+        await nothing_is_left()
+
+
+@pytest.mark.parametrize("shutdown", [0, 2])
+async def test_tasks_that_are_stuck_when_the_stream_is_left_are_killed_at_once(
+    autojump_clock, shutdown
+):
+    """T8, K1: they unwind side by side, or are declared dead, late ones among them."""
+    async with open_node(kill_grace=1.0):
+        stream = TaskStream([100.0] * 4, stuck, max_concurrency=4, timeout=None, shutdown=shutdown)
+        async with stream:
+            with trio.move_on_after(1):
+                await anext(stream)
+            started = trio.current_time()
+        assert trio.current_time() - started == pytest.approx(shutdown + 1)
+        await nothing_is_left()
+
+
+async def test_leaving_a_stream_waits_until_late_tasks_have_ended(autojump_clock):
+    """T8."""
+    async with open_node(kill_grace=5.0):
+        stream = TaskStream([3.0, 3.0], stuck, timeout=1, on_timeout="kill_task")
+        async with stream as outcomes:
+            assert await anext(outcomes) == Exited(TIMEOUT)
+        assert trio.current_time() == pytest.approx(1 + 3)
         await nothing_is_left()
 
 

@@ -22,7 +22,7 @@ from actors import (
 from actors.process import current_process
 from supervisors import MaxChildrenError, TaskSupervisor
 from tests.actors.stream_programs import CONCURRENCY, ITEMS, collect, double, returned, slow_double
-from tests.actors.task_programs import leave, outcome_of
+from tests.actors.task_programs import leave, outcome_of, stuck
 
 TASKS = "tasks"
 STREAMS = pytest.mark.parametrize(
@@ -147,6 +147,17 @@ async def test_late_and_failed_tasks_with_their_items(autojump_clock, make_strea
             TASKS, [1, 2, 3], work, timeout=1, on_timeout="kill_task", zip_input_on_exit=True
         )
         assert await collect(stream) == [Returned(1), Exited((2, "oops")), Exited((3, TIMEOUT))]
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_late_tasks_need_no_more_children_than_run_at_a_time(autojump_clock, make_stream):
+    """T8, T9: a supervisor with room for `max_concurrency` is never full."""
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS, max_children=2)
+        options = {"max_concurrency": 2, "timeout": 1, "on_timeout": "kill_task"}
+        stream = make_stream(TASKS, [0.5] * 6, stuck, **options)
+        assert await collect(stream) == [Exited(TIMEOUT)] * 6
         await nothing_is_left(tasks)
 
 
