@@ -289,6 +289,16 @@ class Task(Generic[T]):
         self.pid = process.pid
         _End(self, process)
 
+    def give_up(self) -> None:
+        """Nobody waits for its start any more: it may not start, or is killed if it just has.
+
+        Whoever starts tasks for others looks whether there is an outcome already.
+        """
+        if self.pid is None:
+            self.settle(Exited(KILLED))
+        else:
+            self._signal(KILL)
+
     def process_ended(self, reason: Any) -> None:
         """Part of the death procedure of its process."""
         self.settle(Exited(reason))

@@ -75,7 +75,8 @@ class StartTask(Protocol):
 
     async def __call__(self, task: Task[Any], doing: Job) -> None:
         """Start a process that runs `task.run(doing)`, linked to the consumer or not, and call
-        `task.is_run_by` with it.
+        `task.is_run_by` with it. Whatever raises here, cancellation too, gives the task up
+        (`task.give_up`).
         """
 
 
@@ -137,7 +138,7 @@ class TaskStream(Generic[T]):
         self._exhausted = False
         self._running: dict[Task[T], _Slot] = {}
         self._waiting: deque[_Slot] = deque()  # to be given to the consumer, in this order
-        self._ending: dict[Task[T], Pid] = {}  # killed because they took too long
+        self._ending: dict[Task[T], Pid] = {}  # killed: late, or given up
         self._bell: _Bell | None = None
 
     async def __aenter__(self) -> Self:
@@ -219,14 +220,21 @@ class TaskStream(Generic[T]):
         try:
             await self._start(task, job(self._function, (item, *self._args), None))
         except BaseException:
-            del self._running[task]
-            if self._ordered:
-                self._waiting.remove(slot)
+            self._forget(task, slot)
             raise
         if self._timeout is not None and slot.outcome is None:
             slot.timer = process.node.deadlines.call_later(
                 self._timeout, lambda: self._too_late(task)
             )
+
+    def _forget(self, task: Task[T], slot: _Slot) -> None:
+        """It was given up; leaving the block waits for it, if it had started by then."""
+        task.unwatched_by(slot)
+        self._running.pop(task, None)
+        if slot in self._waiting:
+            self._waiting.remove(slot)
+        if task.pid is not None and task.outcome is None:
+            self._ending[task] = task.pid
 
     def task_settled(self, task: Task[T], slot: _Slot) -> None:
         """A task has ended, or its time has."""
@@ -277,6 +285,8 @@ class TaskStream(Generic[T]):
         dying = not current_process().alive
         for task, slot in running.items():
             slot.cancel()
+            if task.pid is None:  # another Trio task of the consumer waits for its start
+                task.give_up()
             self._signal(task, KILL if dying or not self._shutdown else SHUTDOWN)
         if dying:
             return
@@ -340,6 +350,6 @@ def _is_seconds(value: Any) -> bool:
     return bool(value > 0)
 
 
-def _require(right: bool, option: str, given: Any, legal: str) -> None:  # noqa: FBT001
+def _require(right: bool, option: str, given: Any, legal: str) -> None:  # noqa: FBT001  # a condition
     if not right:
         raise ValueError(f"{option} must be {legal}, not {shorten(given)}")

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from actors.exceptions import NoProcessError
+from actors.exceptions import NoProcessError, StartIgnoredError
 from actors.exits import NOPROC, NORMAL
 from actors.kernel import Destination, Name, stop
 from actors.pid import Pid
@@ -174,7 +174,9 @@ async def _start_job(doing: Job) -> Pid:
     return spawn_job(run_job, (doing,), doing, link=True).pid
 
 
-async def _start_task(task: Task[Any], doing: Job, link: bool) -> Pid:  # noqa: FBT001
+async def _start_task(task: Task[Any], doing: Job, link: bool) -> Pid:  # noqa: FBT001  # as a start function is called
+    if task.outcome is not None:  # it was given up while the supervisor was busy
+        raise StartIgnoredError
     process = spawn_job(task.run, (doing,), doing, link=True)
     if link:
         try:
@@ -198,7 +200,11 @@ async def _start(
 ) -> None:
     start = (_start_task, (task, doing, link))
     spec = ChildSpec(Task, start, restart="temporary", shutdown=shutdown)
-    await DynamicSupervisor.start_child(supervisor, spec)
+    try:
+        await DynamicSupervisor.start_child(supervisor, spec)
+    except BaseException:
+        task.give_up()  # nobody has it: the request may still be in the supervisor's mailbox
+        raise
 
 
 def _starter(supervisor: Destination, options: dict[str, Any], *, link: bool) -> StartTask:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors import ProcessExit, ReceiveTimeoutError, receive, spawn, trap_exit
+from actors import ProcessExit, ReceiveTimeoutError, StartIgnoredError, receive, spawn, trap_exit
 
 
 async def give(value=1):
@@ -46,6 +46,12 @@ async def stuck(seconds=30.0):
     finally:
         with trio.CancelScope(shield=True):
             await trio.sleep(seconds)
+
+
+async def nothing_when(go):
+    """A start function that keeps its supervisor busy until `go` is set, and starts nothing."""
+    await go.wait()
+    raise StartIgnoredError
 
 
 async def outcome_of(function, *args):

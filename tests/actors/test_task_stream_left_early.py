@@ -122,7 +122,7 @@ async def test_an_exception_in_the_block_ends_the_tasks(autojump_clock, trapping
         with pytest.raises(ZeroDivisionError):
             async with TaskStream([0, 1], trio.sleep, timeout=None) as outcomes:
                 await anext(outcomes)
-                1 // 0  # noqa: B018
+                1 // 0  # noqa: B018  # it raises
         await nothing_is_left()
 
 

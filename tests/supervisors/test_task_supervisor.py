@@ -29,13 +29,14 @@ from actors.task_process import Job
 from supervisors import (
     BRUTAL_KILL,
     ChildNotFoundError,
+    DynamicSupervisor,
     InvalidSpecError,
     MaxChildrenError,
     Supervisor,
     TaskSupervisor,
 )
 from supervisors.task_supervisor import _start_task
-from tests.actors.task_programs import fail, give, leave, outcome_of, trapping
+from tests.actors.task_programs import fail, give, leave, nothing_when, outcome_of, trapping
 
 TASKS = "tasks"
 LINKS = pytest.mark.parametrize(
@@ -264,6 +265,32 @@ async def test_a_task_whose_owner_ended_before_it_started_is_not_run(tasks):
     await trio.testing.wait_all_tasks_blocked()
     assert ran == []
     assert isinstance(task.outcome, Exited)
+
+
+@LINKS
+async def test_a_task_for_whose_start_nobody_waits_any_more_is_not_run(tasks, start):
+    """T9: nobody has it."""
+    ran: list[int] = []
+
+    async def work():
+        ran.append(1)
+
+    async def ask(scope):
+        with scope:
+            await start(TASKS, work)
+
+    go, scope = trio.Event(), trio.CancelScope()
+    child = {"id": "busy", "start": (nothing_when, (go,)), "restart": "temporary"}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(DynamicSupervisor.start_child, TASKS, child)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, scope)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        go.set()
+    assert await TaskSupervisor.children(TASKS) == []
+    assert ran == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import pytest
 import trio
 
 from actors import (
+    KILL,
+    KILLED,
     NORMAL,
     SHUTDOWN,
     TIMEOUT,
@@ -20,9 +22,9 @@ from actors import (
     trap_exit,
 )
 from actors.process import current_process
-from supervisors import MaxChildrenError, TaskSupervisor
+from supervisors import DynamicSupervisor, MaxChildrenError, TaskSupervisor
 from tests.actors.stream_programs import CONCURRENCY, ITEMS, collect, double, returned, slow_double
-from tests.actors.task_programs import leave, outcome_of, stuck
+from tests.actors.task_programs import leave, nothing_when, outcome_of, stuck
 
 TASKS = "tasks"
 STREAMS = pytest.mark.parametrize(
@@ -30,6 +32,13 @@ STREAMS = pytest.mark.parametrize(
     [TaskSupervisor.async_stream, TaskSupervisor.async_stream_nolink],
     ids=["link", "nolink"],
 )
+
+
+ORDERED = pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
+
+
+async def forever(_item):
+    await trio.sleep_forever()
 
 
 @pytest.fixture
@@ -106,14 +115,108 @@ async def test_leaving_a_stream_early_ends_its_tasks(autojump_clock, make_stream
         await nothing_is_left(tasks)
 
 
+async def keep_busy(go):
+    child = {"id": "busy", "start": (nothing_when, (go,)), "restart": "temporary"}
+    await DynamicSupervisor.start_child(TASKS, child)
+
+
+async def collect_in(scope, stream):
+    with scope:
+        await collect(stream)
+
+
 @STREAMS
-@pytest.mark.parametrize("ordered", [True, False])
+@ORDERED
+async def test_a_stream_that_is_left_while_its_supervisor_is_busy_starts_nothing(
+    make_stream, ordered
+):
+    """T8: the request is still in the mailbox of the supervisor."""
+    ran: list[int] = []
+
+    async def work(item):
+        ran.append(item)
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        go, scope = trio.Event(), trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_busy, go)
+            await trio.testing.wait_all_tasks_blocked()
+            stream = make_stream(TASKS, ITEMS, work, ordered=ordered)
+            nursery.start_soon(collect_in, scope, stream)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        await nothing_is_left(tasks)
+        assert ran == []
+
+
+@STREAMS
+@ORDERED
+async def test_a_stream_that_is_left_when_its_supervisor_has_time_again_leaves_nothing(
+    make_stream, ordered
+):
+    """T8: of the two either may run first, so it is tried many times."""
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        for _ in range(30):
+            go, scope = trio.Event(), trio.CancelScope()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep_busy, go)
+                await trio.testing.wait_all_tasks_blocked()
+                stream = make_stream(TASKS, ITEMS, forever, ordered=ordered)
+                nursery.start_soon(collect_in, scope, stream)
+                await trio.testing.wait_all_tasks_blocked()
+                go.set()
+                scope.cancel()
+            await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_consumer_that_is_killed_while_its_supervisor_is_busy_leaves_nothing(make_stream):
+    """T8."""
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        go = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_busy, go)
+            await trio.testing.wait_all_tasks_blocked()
+            consumer = spawn(collect, make_stream(TASKS, ITEMS, forever))
+            await trio.testing.wait_all_tasks_blocked()
+            consumer.exit(KILL)
+            assert await consumer.wait_exited() is KILLED
+            go.set()
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+async def test_a_block_that_is_left_while_a_helper_waits_for_a_start_leaves_nothing(make_stream):
+    """T8: nobody cancels the helper, yet there is nothing for it any more."""
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        go, read = trio.Event(), list[object]()
+
+        async def helper(outcomes):
+            read.extend([outcome async for outcome in outcomes])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_busy, go)
+            await trio.testing.wait_all_tasks_blocked()
+            async with make_stream(TASKS, ITEMS, forever) as outcomes:
+                nursery.start_soon(helper, outcomes)
+                await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        assert read == []
+        await nothing_is_left(tasks)
+
+
+@STREAMS
+@ORDERED
 async def test_a_supervisor_that_is_full_fails_the_stream_and_its_tasks_are_ended(
     make_stream, ordered
 ):
-    async def forever(_item):
-        await trio.sleep_forever()
-
     async with open_node():
         tasks = await TaskSupervisor.start_link(TASKS, max_children=2)
         with pytest.raises(MaxChildrenError):
