@@ -232,11 +232,13 @@ def register(name: str, pid: Pid) -> None:
     """
     if not isinstance(name, str):  # nothing would find it
         raise TypeError(f"the name of a process is a string; got {name!r}")
+    current_process()  # raises in a zombie, which changes nothing any more (K1)
     current_node().register(name, pid)
 
 
 def unregister(name: str) -> None:
-    """Free a name; dying does it too."""
+    """Free a name; dying does it too. Raises `NoProcessError` if nobody has it."""
+    current_process()  # raises in a zombie: the name may be its successor's (K1)
     current_node().unregister(name)
 
 

@@ -75,10 +75,12 @@ class ProcessGroups:
 
     def join(self, group: Group, pids: Pid | Iterable[Pid]) -> None:
         """Enter one process or several; the dead are not entered."""
+        current_process()  # raises in a zombie, which changes nothing any more (K1)
         self._scope.join(group, _several(pids))
 
     def leave(self, group: Group, pids: Pid | Iterable[Pid]) -> bool:
         """Undo one `join` of each; False if none of them was a member (OTP: `not_joined`)."""
+        current_process()  # as above
         return self._scope.leave(group, _several(pids))
 
     def members(self, group: Group) -> list[Pid]:
@@ -109,6 +111,7 @@ class ProcessGroups:
 
     def demonitor(self, monitor: GroupMonitor) -> bool:
         """Undo `monitor` or `monitor_scope`; False if there is no such monitor any more."""
+        current_process()  # as above
         return self._scope.demonitor(monitor)
 
     @property

@@ -233,10 +233,12 @@ class Registry:
 
     def put_meta(self, key: Hashable, value: Any) -> None:
         """Keep a value with the registry, until it ends."""
+        current_process()  # raises in a zombie, which changes nothing any more (K1)
         self._tables.metadata[key] = value
 
     def delete_meta(self, key: Hashable) -> None:
         """Remove it; none is fine."""
+        current_process()  # as above
         self._tables.metadata.pop(key, None)
 
     # -- exclusion -------------------------------------------------------------------------------
@@ -270,6 +272,7 @@ class Registry:
         return self.whereis(key)
 
     def _register_name(self, key: Hashable, pid: Pid, value: Any) -> bool:
+        current_process()  # raises in a zombie, which changes nothing any more (K1)
         self._tables.require_unique("Via")
         try:
             self._tables.register(key, pid, value)

@@ -15,6 +15,9 @@ from actors import (
     GenServer,
     NoReply,
     ProcessExit,
+    ProcessGroups,
+    Registry,
+    Via,
     call,
     cast,
     exit,
@@ -28,6 +31,7 @@ from actors import (
     spawn,
     spawn_monitor,
     trap_exit,
+    unregister,
     wait_response,
     whereis,
 )
@@ -112,6 +116,87 @@ async def test_a_zombie_is_fenced_off(autojump_clock):
         await receive(ref)
         await trio.sleep(5)
     assert outcomes == [KILLED] * 4
+
+
+GROUPS = ProcessGroups("groups")
+TABLE = Registry("table")
+
+CHANGES = {
+    "register": lambda pid, _: register("late", pid),
+    "unregister": lambda *_: unregister("taken"),
+    "join a group": lambda pid, _: GROUPS.join("other", pid),
+    "leave a group": lambda pid, _: GROUPS.leave("group", pid),
+    "monitor a group": lambda *_: GROUPS.monitor("group"),
+    "monitor all groups": lambda *_: GROUPS.monitor_scope(),
+    "demonitor a group": lambda _, ref: GROUPS.demonitor(ref),
+    "enter itself": lambda *_: TABLE.register("late"),
+    "remove itself": lambda *_: TABLE.unregister("key"),
+    "remove itself by value": lambda *_: TABLE.unregister_match("key", "value"),
+    "update a value": lambda *_: TABLE.update_value("key", str),
+    "put metadata": lambda *_: TABLE.put_meta("meta", "late"),
+    "delete metadata": lambda *_: TABLE.delete_meta("meta"),
+    "register a name": lambda pid, _: TABLE.register_name("late", pid),
+    "register a name with a value": lambda pid, _: TABLE.via("late", 1).registry.register_name(
+        "late", pid
+    ),
+    "unregister a name": lambda *_: TABLE.unregister_name("key"),
+}
+
+
+def what_is_there():
+    """Everything that `CHANGES` would change."""
+    names = whereis("late"), whereis("taken")
+    groups = GROUPS.members("group"), GROUPS.members("other")
+    return names, groups, TABLE.select(), TABLE.meta("meta")
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+async def test_a_zombie_changes_no_names_no_groups_and_no_registries(change, autojump_clock):
+    """K1: what it would free or overwrite may be its successor's."""
+    outcomes: list[Any] = []
+
+    def act(victim, ref):
+        try:
+            outcomes.append(change(victim, ref))
+        except ProcessExit as stopped:
+            outcomes.append(stopped.reason)
+
+    async with open_node(kill_grace=0.5):
+        await GROUPS.start_link()
+        await TABLE.start_link()
+        victim = spawn(forever)
+        register("taken", await Holder.start(name=Via(TABLE, "key")))
+        GROUPS.join("group", victim)
+        ref, _ = GROUPS.monitor("group")
+        TABLE.put_meta("meta", "early")
+        before = what_is_there()
+        pid = spawn(shielded, 2, lambda: act(victim, ref))
+        await wait_all_tasks_blocked()
+        exit(pid, KILL)
+        await trio.sleep(5)
+        assert outcomes == [KILLED]
+        assert what_is_there() == before
+        assert GROUPS.demonitor(ref)
+
+
+class Holder(GenServer):
+    """Holds a name."""
+
+
+async def test_a_zombie_may_read(autojump_clock):
+    """K1: that takes nothing from anybody."""
+    seen: list[Any] = []
+    async with open_node(kill_grace=0.5):
+        await GROUPS.start_link()
+        await TABLE.start_link()
+        register("taken", self_pid())
+        TABLE.register("key", "value")
+        GROUPS.join("group", self_pid())
+        pid = spawn(shielded, 2, lambda: seen.append(what_is_there()))
+        await wait_all_tasks_blocked()
+        exit(pid, KILL)
+        await trio.sleep(5)
+        assert seen == [what_is_there()]
 
 
 async def test_what_a_zombie_sends_reaches_nobody(autojump_clock):
