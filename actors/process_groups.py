@@ -21,12 +21,15 @@ import attrs
 
 from actors.messages import Promised
 from actors.pid import Pid
-from actors.process import current_process
+from actors.process import Process, current_process
+from actors.selective import NOTHING
 from actors.table_owner import TableOwner, find_table
 
 __all__ = ("GroupJoined", "GroupLeft", "GroupMonitor", "ProcessGroups")
 
 Group: TypeAlias = Hashable
+
+_MEMBERS = "members of a group are given as a Pid, or as several Pids in a list"
 
 
 class GroupMonitor:
@@ -74,14 +77,21 @@ class ProcessGroups:
         return {"id": self.name, "start": (self.start_link, (), {})}
 
     def join(self, group: Group, pids: Pid | Iterable[Pid]) -> None:
-        """Enter one process or several; the dead are not entered."""
-        current_process()  # raises in a zombie, which changes nothing any more (K1)
-        self._scope.join(group, _several(pids))
+        """Enter one process or several of this node; the dead are not entered.
+
+        Raises `TypeError` for what is no pid and `ValueError` for one of another node; then nobody
+        is entered.
+        """
+        here = current_process()  # raises in a zombie, which changes nothing any more (K1)
+        self._scope.join(group, _several(pids, here))
 
     def leave(self, group: Group, pids: Pid | Iterable[Pid]) -> bool:
-        """Undo one `join` of each; False if none of them was a member (OTP: `not_joined`)."""
-        current_process()  # as above
-        return self._scope.leave(group, _several(pids))
+        """Undo one `join` of each; False if none of them was a member (OTP: `not_joined`).
+
+        Raises as `join` does.
+        """
+        here = current_process()  # as above
+        return self._scope.leave(group, _several(pids, here))
 
     def members(self, group: Group) -> list[Pid]:
         """Who is in the group, in the order of joining; one mention for each time (OTP:
@@ -110,9 +120,15 @@ class ProcessGroups:
         return self._scope.monitor_all(current_process().pid)
 
     def demonitor(self, monitor: GroupMonitor) -> bool:
-        """Undo `monitor` or `monitor_scope`; False if there is no such monitor any more."""
-        current_process()  # as above
-        return self._scope.demonitor(monitor)
+        """Undo `monitor` or `monitor_scope`; False if there is no such monitor any more.
+
+        What it has told already and waits in the mailbox of the calling process is dropped.
+        """
+        watcher = current_process()  # as above
+        found = self._scope.demonitor(monitor)
+        if found and monitor.watcher is watcher.pid:
+            _flush(watcher, monitor)
+        return found
 
     @property
     def _scope(self) -> _Scope:
@@ -209,5 +225,28 @@ class _Scope:
         return found
 
 
-def _several(pids: Pid | Iterable[Pid]) -> tuple[Pid, ...]:
-    return (pids,) if isinstance(pids, Pid) else tuple(pids)
+def _several(pids: Pid | Iterable[Pid], here: Process) -> tuple[Pid, ...]:
+    several = (pids,) if isinstance(pids, Pid) else _listed(pids)
+    for pid in several:
+        if not isinstance(pid, Pid):
+            raise TypeError(f"{_MEMBERS}; got {pid!r}")
+        if pid.target.node is not here.node:  # nobody would remove it when it ends
+            raise ValueError(f"{pid!r} is a process of another node, and a scope knows its own")
+    return several
+
+
+def _listed(pids: Iterable[Pid]) -> tuple[Pid, ...]:
+    if isinstance(pids, str) or not isinstance(pids, Iterable):
+        raise TypeError(f"{_MEMBERS}; got {pids!r}")
+    return tuple(pids)
+
+
+def _flush(watcher: Process, monitor: GroupMonitor) -> None:
+    """Drop what `monitor` has told and nobody has read (`pg:demonitor` does too)."""
+
+    def told(message: Any) -> bool:
+        return isinstance(message, GroupJoined | GroupLeft) and message.monitor is monitor
+
+    # By `memory` each search goes on where the last one has found something.
+    while watcher.mailbox.find(told, memory=monitor) is not NOTHING:
+        pass

@@ -21,6 +21,7 @@ from actors import (
     self_pid,
     spawn,
 )
+from actors.context import current
 
 SCOPE = ProcessGroups("scope")
 
@@ -110,6 +111,41 @@ async def test_the_dead_cannot_join(scope):
     await pid.wait_exited()
     scope.join("group", [pid, self_pid()])
     assert scope.members("group") == [self_pid()]
+
+
+@pytest.mark.parametrize("verb", [SCOPE.join, SCOPE.leave], ids=["join", "leave"])
+async def test_processes_of_other_nodes_are_refused(verb, scope):
+    """PG1: nobody would remove them when they end."""
+    here = current.get()
+    async with open_node("other"):
+        living, dead = member(), spawn(trio.lowlevel.checkpoint)
+        await dead.wait_exited()
+        token = current.set(here)
+        for stranger in (living, dead):
+            with pytest.raises(ValueError, match="another node"):
+                verb("group", [self_pid(), stranger])
+        current.reset(token)
+    assert scope.groups() == []
+
+
+@pytest.mark.parametrize("verb", [SCOPE.join, SCOPE.leave], ids=["join", "leave"])
+@pytest.mark.parametrize("nonsense", ["worker", 42, None, ["worker"], [None]], ids=repr)
+async def test_what_is_no_process_is_refused_in_words(nonsense, verb, scope):
+    with pytest.raises(TypeError, match="members of a group are given as a Pid"):
+        verb("group", nonsense)
+    assert scope.groups() == []
+
+
+async def test_one_that_is_refused_keeps_the_others_from_joining(scope):
+    with pytest.raises(TypeError):
+        scope.join("group", [self_pid(), "worker"])
+    assert scope.members("group") == []
+
+
+async def test_several_may_come_from_a_generator(scope):
+    pids = [member(), member()]
+    scope.join("group", (pid for pid in pids))
+    assert scope.members("group") == pids
 
 
 async def test_members_outlive_the_scope_and_their_memberships_do_not(node):
@@ -206,6 +242,47 @@ async def test_a_monitor_that_was_undone_hears_nothing():
         assert not SCOPE.demonitor(one)
         SCOPE.join("group", self_pid())
         await nothing_arrives()
+
+
+async def test_what_an_undone_monitor_has_told_is_dropped_and_nothing_else():
+    """PG2: as `pg:demonitor` does."""
+    async with open_node():
+        await SCOPE.start_link()
+        undone, kept, all_ = (
+            SCOPE.monitor("group")[0],
+            SCOPE.monitor("group")[0],
+            SCOPE.monitor_scope()[0],
+        )
+        self_pid().send("first")
+        SCOPE.join("group", self_pid())
+        self_pid().send("second")
+        SCOPE.leave("group", self_pid())
+        assert SCOPE.demonitor(undone)
+        assert SCOPE.demonitor(all_)
+        left = [await receive() for _ in range(4)]
+        assert left[0] == "first"
+        assert left[1] == GroupJoined(kept, "group", (self_pid(),))
+        assert left[2] == "second"
+        assert left[3] == GroupLeft(kept, "group", (self_pid(),))
+        await nothing_arrives()
+
+
+async def test_undoing_the_monitor_of_another_drops_nothing(scope):
+    told = []
+
+    async def watch(gate):
+        told.append(scope.monitor("group")[0])
+        await gate.wait()
+        told.append(await receive(timeout=0))
+
+    gate = trio.Event()
+    watcher = spawn(watch, gate)
+    await trio.testing.wait_all_tasks_blocked()
+    scope.join("group", self_pid())
+    assert scope.demonitor(told[0])
+    gate.set()
+    await watcher.wait_exited()
+    assert told[1] == GroupJoined(told[0], "group", (self_pid(),))
 
 
 async def test_the_monitors_of_a_process_end_with_it(scope):
