@@ -15,7 +15,7 @@ and the members live on (PG1, PG2). For the time being a scope knows one node, i
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -28,6 +28,9 @@ from actors.table_owner import TableOwner, find_table
 __all__ = ("GroupJoined", "GroupLeft", "GroupMonitor", "ProcessGroups")
 
 Group: TypeAlias = Hashable
+
+_ALL: Final = object()
+"""What is watched by who watches all groups."""
 
 _MEMBERS = "members of a group are given as a Pid, or as several Pids in a list"
 
@@ -141,8 +144,7 @@ class _Scope:
     def __init__(self) -> None:
         self.groups: dict[Group, dict[Pid, int]] = {}  # group -> member -> times joined
         self._joined: dict[Pid, set[Group]] = {}
-        self._monitors: dict[Group, list[GroupMonitor]] = {}
-        self._scope_monitors: list[GroupMonitor] = []
+        self._monitors = _Monitors()
 
     def join(self, group: Group, pids: tuple[Pid, ...]) -> None:
         living = tuple(pid for pid in pids if pid.is_alive())
@@ -162,21 +164,17 @@ class _Scope:
         return [pid for pid, times in members.items() for _ in range(times)]
 
     def monitor(self, watcher: Pid, group: Group) -> tuple[GroupMonitor, list[Pid]]:
-        monitor = GroupMonitor(watcher)
-        self._monitors.setdefault(group, []).append(monitor)
-        return monitor, self.members(group)
+        return self._monitors.add(watcher, group), self.members(group)
 
     def monitor_all(self, watcher: Pid) -> tuple[GroupMonitor, dict[Group, list[Pid]]]:
-        monitor = GroupMonitor(watcher)
-        self._scope_monitors.append(monitor)
+        monitor = self._monitors.add(watcher, _ALL)
         return monitor, {group: self.members(group) for group in self.groups}
 
     def demonitor(self, monitor: GroupMonitor) -> bool:
-        return self._drop_monitors(lambda other: other is monitor)
+        return self._monitors.remove(monitor)
 
     def process_ended(self, pid: Pid) -> None:
-        if self._monitors or self._scope_monitors:
-            self._drop_monitors(lambda monitor: monitor.watcher is pid)
+        self._monitors.remove_watcher(pid)
         left = [(group, self._leave_wholly(group, pid)) for group in self._joined.pop(pid, ())]
         for group, times in left:
             self._tell(GroupLeft, group, (pid,) * times)
@@ -210,19 +208,50 @@ class _Scope:
         self, message: type[GroupJoined | GroupLeft], group: Group, pids: tuple[Pid, ...]
     ) -> None:
         if pids:
-            for monitor in (*self._monitors.get(group, ()), *self._scope_monitors):
+            for monitor in self._monitors.of(group):
                 monitor.watcher.send(message(monitor, group, pids))
 
-    def _drop_monitors(self, unwanted: Any) -> bool:
-        """Remove the monitors that `unwanted(monitor)` points out; was there one?"""
-        found = False
-        for group, monitors in [*self._monitors.items(), (None, self._scope_monitors)]:
-            kept = [monitor for monitor in monitors if not unwanted(monitor)]
-            found = found or len(kept) < len(monitors)
-            monitors[:] = kept
-            if not kept and monitors is not self._scope_monitors:
-                del self._monitors[group]
-        return found
+
+class _Monitors:
+    """The monitors of one scope: by what they watch, by themselves and by their watchers, so that
+    the end of a process costs what that process watches, and nothing if it watches nothing.
+    """
+
+    def __init__(self) -> None:
+        self._by_watched: dict[object, dict[GroupMonitor, None]] = {}  # of a group, or of `_ALL`
+        self._by_watcher: dict[Pid, dict[GroupMonitor, None]] = {}
+        self._watched: dict[GroupMonitor, object] = {}
+
+    def add(self, watcher: Pid, watched: object) -> GroupMonitor:
+        monitor = GroupMonitor(watcher)
+        self._by_watched.setdefault(watched, {})[monitor] = None
+        self._by_watcher.setdefault(watcher, {})[monitor] = None
+        self._watched[monitor] = watched
+        return monitor
+
+    def of(self, group: Group) -> tuple[GroupMonitor, ...]:
+        """Those of the group, and then those of all groups, in the order of their making."""
+        return (*self._by_watched.get(group, ()), *self._by_watched.get(_ALL, ()))
+
+    def remove(self, monitor: GroupMonitor) -> bool:
+        """Was it there?"""
+        if monitor not in self._watched:
+            return False
+        _remove(self._by_watched, self._watched.pop(monitor), monitor)
+        _remove(self._by_watcher, monitor.watcher, monitor)
+        return True
+
+    def remove_watcher(self, watcher: Pid) -> None:
+        for monitor in tuple(self._by_watcher.get(watcher, ())):
+            self.remove(monitor)
+
+
+def _remove(index: dict[Any, dict[GroupMonitor, None]], key: object, monitor: GroupMonitor) -> None:
+    """Take `monitor` out of an index, in which nothing empty stays."""
+    monitors = index[key]
+    del monitors[monitor]
+    if not monitors:
+        del index[key]
 
 
 def _several(pids: Pid | Iterable[Pid], here: Process) -> tuple[Pid, ...]:

@@ -17,11 +17,13 @@ from actors import (
     ReceiveTimeoutError,
     monitor,
     open_node,
+    process_groups,
     receive,
     self_pid,
     spawn,
 )
 from actors.context import current
+from tests.actors.looks import Looks
 
 SCOPE = ProcessGroups("scope")
 
@@ -293,3 +295,40 @@ async def test_the_monitors_of_a_process_end_with_it(scope):
 
     await spawn(watch).wait_exited()
     assert not any(map(SCOPE.demonitor, refs))
+
+
+# -- what it costs -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Counts who looks at the monitors that are made from now on."""
+    looks = Looks()
+    counting = looks.entries(process_groups.GroupMonitor)
+    monkeypatch.setattr(process_groups, "GroupMonitor", counting)
+    return looks
+
+
+async def test_a_death_costs_nothing_for_what_others_watch(looks, scope):
+    for number in range(100):
+        scope.monitor(number)
+        scope.monitor_scope()
+    looks.count = 0
+    await spawn(trio.lowlevel.checkpoint).wait_exited()
+    assert looks.count == 0
+
+
+async def test_the_death_of_a_watcher_costs_what_it_watches(looks, scope):
+    async def watch():
+        for group in ("a", "b"):
+            scope.monitor(group)
+        await trio.sleep_forever()
+
+    watcher = spawn(watch)
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(100):
+        scope.monitor("a")
+    looks.count = 0
+    watcher.exit(KILL)
+    await watcher.wait_exited()
+    assert looks.count < 10
