@@ -6,7 +6,7 @@ block (killed, and declared dead while it still unwinds) loses the lock in the d
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -34,7 +34,10 @@ class KeyLocks:
 
     def __init__(self, owner: object) -> None:
         self._owner = owner
-        self._turns: dict[Hashable, deque[_Turn]] = {}  # the holder first, then who waits
+        # The holder first, then who waits. Ordered dictionaries, because any may leave at any time,
+        # and finding the first of a plain one costs as much as many have left before it.
+        self._turns: dict[Hashable, OrderedDict[_Turn, None]] = {}
+        self._held: dict[Pid, dict[Hashable, _Turn]] = {}  # what to free when the process ends
 
     def lock(self, key: Hashable) -> AbstractAsyncContextManager[None]:
         """Hold the lock of `key` for the length of an `async with` block."""
@@ -42,9 +45,8 @@ class KeyLocks:
 
     def process_ended(self, pid: Pid) -> None:
         """Part of the death procedure of `pid`."""
-        for key, turns in list(self._turns.items()):
-            if turns[0].pid is pid:
-                self._leave(key, turns[0])
+        for key, turn in tuple(self._held.get(pid, {}).items()):
+            self._leave(key, turn)
 
     def close(self) -> None:
         """There are no locks any more."""
@@ -52,24 +54,32 @@ class KeyLocks:
             for turn in turns:
                 turn.fail(NoProcessError(NOPROC, self._owner, ("lock", key)))
         self._turns.clear()
+        self._held.clear()
 
     @asynccontextmanager
     async def _hold(self, key: Hashable) -> AsyncIterator[None]:
         pid = current_process().pid
-        turns = self._turns.setdefault(key, deque())
-        if turns and turns[0].pid is pid:
+        if key in self._held.get(pid, ()):
             raise RuntimeError(
                 f"{pid!r} holds the lock of {key!r} already and would wait for itself"
             )
         turn = _Turn(pid)
-        turns.append(turn)
-        if turns[0] is turn:
-            turn.resolve(None)
+        turns = self._turns.setdefault(key, OrderedDict())
+        turns[turn] = None
+        if len(turns) == 1:
+            self._give(key, turn)
         try:
             await turn.wait()
             yield
         finally:
             self._leave(key, turn)
+
+    def _give(self, key: Hashable, turn: _Turn) -> bool:
+        """Let `turn` hold the lock; False if nobody waits for that any more."""
+        if not turn.resolve(None):
+            return False
+        self._held.setdefault(turn.pid, {})[key] = turn
+        return True
 
     def _leave(self, key: Hashable, turn: _Turn) -> None:
         """Leave the queue, and give the lock to the next who is alive if it was held; twice is
@@ -78,11 +88,19 @@ class KeyLocks:
         turns = self._turns.get(key)
         if turns is None or turn not in turns:
             return
-        held = turns[0] is turn
-        turns.remove(turn)
-        if not held:
+        del turns[turn]
+        held = self._held.get(turn.pid, {})
+        if held.get(key) is not turn:
             return
-        while turns and not (turns[0].pid.is_alive() and turns[0].resolve(None)):
-            turns.popleft()
-        if not turns:
-            del self._turns[key]
+        del held[key]
+        if not held:
+            del self._held[turn.pid]
+        self._pass_on(key, turns)
+
+    def _pass_on(self, key: Hashable, turns: OrderedDict[_Turn, None]) -> None:
+        while turns:
+            first = next(iter(turns))
+            if first.pid.is_alive() and self._give(key, first):
+                return
+            del turns[first]
+        del self._turns[key]
