@@ -11,7 +11,7 @@ which subscribes by `Registry` or `ProcessGroups`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -134,7 +134,7 @@ class EventManager(GenServer):
 
     async def init(self) -> None:
         """Without handlers."""
-        self._handlers: list[_Installed] = []
+        self._handlers = _Handlers()
 
     async def handle_cast(self, message: Any) -> None:
         """An event of `notify`."""
@@ -142,10 +142,10 @@ class EventManager(GenServer):
 
     async def handle_info(self, message: Any) -> None:
         """The end of an owner, or something for the handlers."""
-        if isinstance(message, Exit) and any(h.owner is message.pid for h in self._handlers):
-            for installed in [h for h in self._handlers if h.owner is message.pid]:
-                await self._remove(installed, OwnerExited(message.reason), None)
-        else:
+        owned = self._handlers.of(message.pid) if isinstance(message, Exit) else []
+        for installed in owned:
+            await self._remove(installed, OwnerExited(message.reason), None)
+        if not owned:
             await self._give("handle_info", message)
 
     async def handle_call(self, request: Any, sender: Call) -> Any:
@@ -216,16 +216,20 @@ class EventManager(GenServer):
             raise ProcessExit(BadReturn(result, callback))
 
     async def _add(
-        self, id: HandlerId, args: tuple[Any, ...], owner: Pid | None, handed_over: Any = None
-    ) -> _Installed:
+        self,
+        id: HandlerId,
+        args: tuple[Any, ...],
+        owner: Pid | None,
+        instead: _Installed | None = None,
+        handed_over: Any = None,
+    ) -> None:
+        """Make a handler and put it before the others, or in the place of one that has left."""
         handler = await _outcome(_make, id, args, handed_over)
         if isinstance(handler, _Failure):
             raise HandlerError(id, handler.reason)
-        installed = _Installed(id, handler, owner)
-        self._handlers.insert(0, installed)
+        self._handlers.put(_Installed(id, handler, owner), instead)
         if owner is not None:
             self._process.link(owner)
-        return installed
 
     async def _remove(self, installed: _Installed, argument: Any, told: Any) -> Any:
         """Run `terminate`, tell the owner (unless `told` is None), unlink; the result of
@@ -254,8 +258,7 @@ class EventManager(GenServer):
             return
         if told is not None:
             owner.send(HandlerExited(self.pid, installed.id, told))
-        still_needed = any(other.owner is owner for other in self._handlers)
-        if not still_needed and owner is not self._process.parent:
+        if not self._handlers.has(owner) and owner is not self._process.parent:
             self._process.unlink(owner)
 
     async def _fail(self, installed: _Installed, reason: Any, item: Any) -> None:
@@ -265,12 +268,9 @@ class EventManager(GenServer):
 
     async def _swap(self, installed: _Installed, swap: SwapHandler, owner: Pid | None) -> None:
         """Put another handler in the place of this one."""
-        place = self._handlers.index(installed)
         told = Swapped(swap.handler, owner)
         result = await self._remove(installed, swap.argument, told)
-        new = await self._add(swap.handler, swap.args, owner, result)
-        self._handlers.remove(new)
-        self._handlers.insert(place, new)
+        await self._add(swap.handler, swap.args, owner, installed, result)
 
     async def _swap_by_request(self, old: HandlerId, swap: SwapHandler, owner: Pid | None) -> None:
         try:
@@ -302,6 +302,58 @@ class _Installed:
     id: HandlerId
     handler: EventHandler
     owner: Pid | None
+    place: int = 0
+
+
+class _Handlers:
+    """The handlers of one manager, newest first, and which are whose: an owner that ends costs what
+    it owns. Owner: that manager.
+    """
+
+    def __init__(self) -> None:
+        self._added = 0
+        self._all: dict[int, _Installed] = {}  # by place, and so in the order of adding
+        self._owned: dict[Pid, dict[int, _Installed]] = {}  # likewise
+
+    def __iter__(self) -> Iterator[_Installed]:
+        return reversed(self._all.values())
+
+    def __contains__(self, installed: _Installed) -> bool:
+        return self._all.get(installed.place) is installed
+
+    def has(self, owner: Pid) -> bool:
+        """Is there one of this owner?"""
+        return owner in self._owned
+
+    def of(self, owner: Pid) -> list[_Installed]:
+        """Those of one owner."""
+        return list(reversed(self._owned.get(owner, {}).values()))
+
+    def put(self, installed: _Installed, instead: _Installed | None) -> None:
+        """Enter it before the others, or in the place of one that was removed."""
+        self._added += 1
+        installed.place = self._added if instead is None else instead.place
+        _enter(self._all, installed, last=instead is None)
+        if installed.owner is not None:
+            owned = self._owned.setdefault(installed.owner, {})
+            _enter(owned, installed, last=instead is None)
+
+    def remove(self, installed: _Installed) -> None:
+        """It is there."""
+        del self._all[installed.place]
+        if installed.owner is not None:
+            owned = self._owned[installed.owner]
+            del owned[installed.place]
+            if not owned:
+                del self._owned[installed.owner]
+
+
+def _enter(handlers: dict[int, _Installed], installed: _Installed, *, last: bool) -> None:
+    handlers[installed.place] = installed
+    if not last:  # a swap, which is rare enough to put all in order again
+        in_order = sorted(handlers.items())
+        handlers.clear()
+        handlers.update(in_order)
 
 
 # -- requests ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""EventManager (semantics GE1 to GE3)."""
+"""EventManager (semantics GE1 and GE2)."""
 
 from typing import Any
 
@@ -7,8 +7,6 @@ import structlog
 import trio
 
 from actors import (
-    KILL,
-    NORMAL,
     SHUTDOWN,
     BadReturn,
     CallTimeoutError,
@@ -18,80 +16,21 @@ from actors import (
     GenServer,
     HandlerEnd,
     HandlerError,
-    HandlerExited,
     HandlerFailed,
     NoHandlerError,
     NoReply,
-    OwnerExited,
     ProcessExit,
-    ReceiveTimeoutError,
     RemoveHandler,
     StartError,
     SwapHandler,
-    Swapped,
     introspection,
-    open_node,
-    receive,
-    self_pid,
-    spawn,
-    trap_exit,
 )
-
-
-class Noting(EventHandler):
-    """Notes what happens to it; does what an event tells it."""
-
-    async def init(self, log, name="noting"):
-        self.log, self.name = log, name
-        self.log.append((name, "init", self.handed_over))
-
-    async def handle_event(self, event):
-        self.log.append((self.name, "event", event))
-        return await self.obey(event)
-
-    async def handle_info(self, message):
-        self.log.append((self.name, "info", message))
-        return await self.obey(message)
-
-    async def handle_call(self, request):
-        return await self.obey(request)
-
-    async def terminate(self, argument):
-        self.log.append((self.name, "terminate", argument))
-        if argument == "fail":
-            raise ValueError("in terminate")
-        return f"{self.name} ended"
-
-    async def obey(self, order):
-        match order:
-            case ("return", value):
-                return value
-            case ("raise", error):
-                raise error
-            case ("sleep", seconds):
-                await trio.sleep(seconds)
-        return None
-
-
-class Refusing(EventHandler):
-    async def init(self, what):
-        if isinstance(what, BaseException):
-            raise what
-        return what
+from tests.actors.event_handlers import Noting, Refusing, events, settled
 
 
 @pytest.fixture
 async def manager(node):
     return await EventManager.start_link(name="manager")
-
-
-async def settled(manager):
-    """Everything that was sent is handled."""
-    await EventManager.which_handlers(manager)
-
-
-def events(log, kind="event"):
-    return [(name, what) for name, found, what in log if found == kind]
 
 
 # -- handlers ------------------------------------------------------------------------------------
@@ -386,123 +325,6 @@ async def test_a_handler_whose_own_swap_fails_is_gone_and_the_manager_is_not(man
         await EventManager.sync_notify(manager, ("return", swap))
     assert [entry["event"] for entry in logs] == ["event handler failed"]
     assert await EventManager.which_handlers(manager) == []
-
-
-# -- supervised handlers -------------------------------------------------------------------------
-
-
-async def test_the_end_of_its_owner_removes_a_handler(manager):
-    """GE3."""
-    log: list[Any] = []
-
-    async def owner():
-        await EventManager.add_sup_handler(manager, (Noting, 1), log, "one")
-        await EventManager.add_sup_handler(manager, (Noting, 2), log, "two")
-        raise ProcessExit("gone")
-
-    await EventManager.add_handler(manager, Noting, log)
-    await spawn(owner).wait_exited()
-    assert await EventManager.which_handlers(manager) == [Noting]
-    assert events(log, "terminate") == [
-        ("two", OwnerExited("gone")),
-        ("one", OwnerExited("gone")),
-    ]
-
-
-ENDS = {
-    "deleted": (NORMAL, lambda m: EventManager.delete_handler(m, Noting)),
-    "removes itself": (NORMAL, lambda m: EventManager.sync_notify(m, ("return", RemoveHandler()))),
-    "exits": ("leave", lambda m: EventManager.sync_notify(m, ("raise", ProcessExit("leave")))),
-    "junk": (
-        BadReturn("junk", "handle_event"),
-        lambda m: EventManager.sync_notify(m, ("return", "junk")),
-    ),
-    "swapped": (
-        Swapped((Noting, 2), None),
-        lambda m: EventManager.swap_handler(m, Noting, "why", (Noting, 2), []),
-    ),
-}
-
-
-@pytest.mark.parametrize(("reason", "end"), ENDS.values(), ids=list(ENDS))
-async def test_the_owner_hears_of_the_end_of_its_handler(reason, end):
-    """GE3."""
-    async with open_node():
-        manager = await EventManager.start()
-        await EventManager.add_sup_handler(manager, Noting, [])
-        await end(manager)
-        if isinstance(reason, Swapped):
-            reason = Swapped(reason.by, self_pid())
-        assert await receive() == HandlerExited(manager, Noting, reason)
-
-
-async def test_the_owner_hears_of_the_end_of_the_manager():
-    async with open_node():
-        manager = await EventManager.start()
-        await EventManager.add_sup_handler(manager, Noting, [])
-        await manager.stop()
-        assert await receive() == HandlerExited(manager, Noting, SHUTDOWN)
-
-
-async def test_an_owner_without_handlers_is_not_linked_any_more():
-    async with open_node():
-        manager = await EventManager.start()
-        for number in (1, 2):
-            await EventManager.add_sup_handler(manager, (Noting, number), [])
-        await EventManager.delete_handler(manager, (Noting, 1))
-        info = introspection.process_info(manager)
-        assert info is not None
-        assert info.links == (self_pid(),)
-        await EventManager.delete_handler(manager, (Noting, 2))
-        info = introspection.process_info(manager)
-        assert info is not None
-        assert info.links == ()
-
-
-async def test_a_parent_that_was_an_owner_stays_linked():
-    async with open_node():
-        manager = await EventManager.start_link()
-        await EventManager.add_sup_handler(manager, Noting, [])
-        await EventManager.delete_handler(manager, Noting)
-        info = introspection.process_info(manager)
-        assert info is not None
-        assert info.links == (self_pid(),)
-
-
-async def test_a_swapped_handler_keeps_its_owner_or_gets_the_caller_as_one():
-    async with open_node():
-        manager = await EventManager.start()
-        log: list[Any] = []
-        await EventManager.add_handler(manager, (Noting, "old"), log)
-        await EventManager.swap_sup_handler(manager, (Noting, "old"), "why", (Noting, 1), log)
-        await EventManager.swap_handler(manager, (Noting, 1), "why", (Noting, 2), log)
-        assert await receive() == HandlerExited(
-            manager, (Noting, 1), Swapped((Noting, 2), self_pid())
-        )
-        await EventManager.delete_handler(manager, (Noting, 2))
-        assert await receive() == HandlerExited(manager, (Noting, 2), NORMAL)
-        with pytest.raises(ReceiveTimeoutError):
-            await receive(timeout=0)
-
-
-async def test_exits_of_others_are_messages_for_the_handlers(node):
-    manager = await EventManager.start()
-    log: list[Any] = []
-    await EventManager.add_handler(manager, Noting, log)
-    manager.exit("hello")
-    await settled(manager)
-    [(_, message)] = events(log, "info")
-    assert message.reason == "hello"
-
-
-async def test_an_owner_that_traps_exits_survives_a_killed_manager():
-    async with open_node():
-        trap_exit()
-        manager = await EventManager.start()
-        await EventManager.add_sup_handler(manager, Noting, [])
-        manager.exit(KILL)
-        message = await receive()
-        assert message.pid is manager
 
 
 # -- looking inside ------------------------------------------------------------------------------
