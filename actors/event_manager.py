@@ -12,7 +12,7 @@ which subscribes by `Registry` or `ProcessGroups`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -32,14 +32,14 @@ from actors.event_handler import (
     Swapped,
     class_of,
 )
-from actors.exceptions import ProcessExit, reason_of
+from actors.exceptions import CallError, ProcessExit, reason_of
 from actors.exits import NORMAL, SHUTDOWN, BadReturn
 from actors.failures import concerns_trio
 from actors.gen_server import GenServer
 from actors.kernel import Destination, call, cast
 from actors.messages import Exit
 from actors.pid import DEFAULT_CALL_TIMEOUT, Pid
-from actors.results import Reply
+from actors.results import NoReply, Reply
 
 __all__ = ("EventManager",)
 
@@ -149,7 +149,13 @@ class EventManager(GenServer):
             await self._give("handle_info", message)
 
     async def handle_call(self, request: Any, sender: Call) -> Any:
-        """One of the verbs."""
+        """One of the verbs. Who asks for anything else gets `CallError`; nothing happens to the
+        handlers.
+        """
+        if not isinstance(request, _Verb):
+            reports.unexpected_message(self.pid, request)
+            sender.fail(CallError("unknown_call", sender.server, request))
+            return NoReply()
         try:
             return Reply(await self._answer(request, sender.pid))
         except (HandlerError, NoHandlerError) as error:
@@ -162,7 +168,7 @@ class EventManager(GenServer):
 
     # -- the handlers ----------------------------------------------------------------------------
 
-    async def _answer(self, request: Any, caller: Pid) -> Any:
+    async def _answer(self, request: _Verb, caller: Pid) -> Any:
         match request:
             case _Notify(event=event):
                 await self._give("handle_event", event)
@@ -393,6 +399,9 @@ class _Ask:
 @attrs.frozen
 class _Which:
     pass
+
+
+_Verb: TypeAlias = _Notify | _Add | _Delete | _Swap | _Ask | _Which
 
 
 @attrs.frozen(eq=False)

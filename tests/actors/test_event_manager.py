@@ -9,6 +9,7 @@ import trio
 from actors import (
     SHUTDOWN,
     BadReturn,
+    CallError,
     CallTimeoutError,
     Crash,
     EventHandler,
@@ -90,6 +91,20 @@ async def test_a_call_goes_to_one_handler_and_any_object_is_an_answer(manager):
     assert answer == NoReply()
     with pytest.raises(NoHandlerError, match="which_handlers"):
         await EventManager.call_handler(manager, (Noting, 2), "anything")
+
+
+@pytest.mark.parametrize("nonsense", ["anything", None, ("which_handlers",)], ids=repr)
+async def test_a_call_that_is_none_of_the_managers_raises_in_its_caller(manager, nonsense):
+    """GE2: a mistake of one caller costs nobody a handler."""
+    log: list[Any] = []
+    await EventManager.add_handler(manager, Noting, log)
+    log.clear()
+    with structlog.testing.capture_logs() as logs, pytest.raises(CallError) as failed:
+        await manager.call(nonsense)
+    assert (failed.value.reason, failed.value.request) == ("unknown_call", nonsense)
+    assert [entry["event"] for entry in logs] == ["unexpected message"]
+    assert await EventManager.which_handlers(manager) == [Noting]
+    assert log == []
 
 
 async def test_a_call_takes_a_timeout(manager, autojump_clock):
