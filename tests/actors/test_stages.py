@@ -1,8 +1,6 @@
-"""Stages: demand, buffers, dispatchers, what happens when one ends (GS1 to GS4)."""
+"""Stages: demand, buffers, results, what happens when one ends (GS1 to GS4)."""
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import structlog
@@ -13,7 +11,6 @@ from actors import (
     NORMAL,
     BadReturn,
     Continue,
-    GenServer,
     MonitorRef,
     Node,
     NoReply,
@@ -24,75 +21,12 @@ from actors import (
     is_alive,
     open_node,
 )
-from actors.stage_dispatch import BroadcastDispatcher, DemandDispatcher, PartitionDispatcher
 from actors.stages import Cancel, Consumer, IterableProducer, Producer, ProducerConsumer
 from actors.telemetry import attach
 from actors.testing import assert_down, wait_settled
 from supervisors import Strategy, Supervisor
 from supervisors.testing import kill_child
-
-
-class Numbers(Producer):
-    """Counts up; writes down what it was asked for."""
-
-    async def init(self, limit: int | None = None) -> None:
-        self.next, self.limit = 0, limit
-        self.demands: list[int] = []
-
-    async def handle_demand(self, demand: int) -> Iterable[int]:
-        self.demands.append(demand)
-        first, self.next = self.next, self.next + demand
-        if self.limit is not None:
-            self.next = min(self.next, self.limit)
-        return range(first, self.next)
-
-
-class Emitter(Producer):
-    """Sends what is cast to it."""
-
-    buffer_size: ClassVar[int | None] = 3
-
-    async def handle_cast(self, message: list[Any]) -> None:
-        self.emit(message)
-
-
-class Broadcaster(Emitter):
-    dispatcher = BroadcastDispatcher
-    buffer_size = None
-
-
-class Collector(Consumer):
-    """Keeps what it gets, batch by batch; stops taking after `patience` events."""
-
-    async def init(self, producer: Any, patience: int = 1_000_000, **options: Any) -> None:
-        self.batches: list[list[Any]] = []
-        self.patience = patience
-        self.subscription = self.subscribe(producer, **options)
-
-    async def handle_events(self, events, producer) -> None:
-        self.batches.append(list(events))
-        if sum(map(len, self.batches)) >= self.patience:
-            self.unsubscribe(self.subscription)
-
-
-class Doubler(ProducerConsumer):
-    async def init(self, producer: Any, **options: Any) -> None:
-        self.subscribe(producer, **options)
-        self.handled = 0
-
-    async def handle_events(self, events, producer) -> list[Any]:
-        self.handled += len(events)
-        return [event for event in events for _ in range(2)]
-
-
-def server(pid: Pid) -> Any:
-    target: Any = pid.target
-    return target.server
-
-
-def got(pid: Pid) -> list[Any]:
-    return [event for batch in server(pid).batches for event in batch]
-
+from tests.actors.stage_programs import Collector, Doubler, Emitter, Numbers, got, server
 
 # -- demand --------------------------------------------------------------------------------------
 
@@ -105,22 +39,6 @@ async def test_a_consumer_asks_for_max_demand_and_again_when_all_but_min_demand_
     await wait_settled()
     assert server(consumer).batches == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12, 13]]
     assert server(producer).demands == [10, 6, 8]
-
-
-async def test_min_demand_is_half_of_max_demand_by_default(node: Node):
-    producer = await Numbers.start(limit=7)
-    consumer = await Collector.start(producer, max_demand=6)
-    assert server(consumer).subscription.min_demand == 3
-
-
-@pytest.mark.parametrize(("high", "low"), [(0, None), (5, 5), (5, -1)])
-async def test_a_demand_that_makes_no_sense_is_refused(high: int, low: int | None, node: Node):
-    class Wrong(Consumer):
-        async def init(self) -> None:
-            self.subscribe(self.pid, max_demand=high, min_demand=low)
-
-    with pytest.raises(Exception, match=r"max_demand"):
-        await Wrong.start()
 
 
 async def test_demand_that_is_not_met_stays_and_emit_serves_it(node: Node):
@@ -230,113 +148,6 @@ async def test_a_producer_consumer_passes_on_what_it_has_before_it_ends_with_its
     assert not doubler.is_alive()
 
 
-# -- dispatchers ---------------------------------------------------------------------------------
-
-
-async def test_by_demand_each_event_goes_to_one_consumer(node: Node):
-    """GS4."""
-    producer = await Numbers.start(limit=40)
-    consumers = [await Collector.start(producer, max_demand=4) for _ in range(3)]
-    await wait_settled()
-    assert sorted(got(consumers[0]) + got(consumers[1]) + got(consumers[2])) == list(range(40))
-    assert all(got(consumer) == sorted(got(consumer)) for consumer in consumers)
-
-
-def test_the_largest_demand_is_served_first():
-    dispatcher = DemandDispatcher()
-    for name, demand in (("small", 1), ("large", 3)):
-        dispatcher.subscribe(name, selector=None, partition=None)
-        dispatcher.ask(name, demand)
-    assert dispatcher.dispatch([1, 2, 3, 4, 5]) == ([("large", [1, 2, 3]), ("small", [4])], [5])
-
-
-async def test_a_broadcast_reaches_all_and_the_slowest_governs(node: Node):
-    """GS4."""
-    emitter = await Broadcaster.start()
-    fast = await Collector.start(emitter, max_demand=10)
-    slow = await Collector.start(
-        emitter, patience=2, max_demand=2, min_demand=0, cancel="temporary"
-    )
-    await wait_settled()
-    cast(emitter, [1, 2, 3])
-    await wait_settled()
-    assert got(slow) == [1, 2]
-    assert got(fast) == [1, 2, 3]  # the slow one has gone
-
-
-def test_no_consumer_of_a_broadcast_gets_more_than_the_slowest_can_take():
-    dispatcher = BroadcastDispatcher()
-    for name, demand in (("slow", 1), ("fast", 3)):
-        dispatcher.subscribe(name, selector=None, partition=None)
-        dispatcher.ask(name, demand)
-    assert dispatcher.dispatch([1, 2]) == ([("slow", [1]), ("fast", [1])], [2])
-
-
-async def test_a_selector_chooses_among_what_is_broadcast(node: Node):
-    emitter = await Broadcaster.start()
-    even = await Collector.start(emitter, max_demand=2, selector=lambda n: n % 2 == 0)
-    all_of_them = await Collector.start(emitter, max_demand=2)
-    await wait_settled()
-    cast(emitter, list(range(10)))
-    await wait_settled()
-    assert got(even) == [0, 2, 4, 6, 8]
-    assert got(all_of_them) == list(range(10))
-
-
-class ByParity(Emitter):
-    dispatcher = partial(PartitionDispatcher, [0, 1], lambda n: n % 2)
-    buffer_size = None
-
-
-async def test_each_partition_has_a_consumer_of_its_own(node: Node):
-    """GS4."""
-    producer = await ByParity.start()
-    cast(producer, list(range(10)))
-    even = await Collector.start(producer, partition=0, max_demand=2)
-    odd = await Collector.start(producer, partition=1, max_demand=3)
-    await wait_settled()
-    assert (got(even), got(odd)) == ([0, 2, 4, 6, 8], [1, 3, 5, 7, 9])
-
-
-async def test_a_partition_whose_consumer_ends_waits_for_the_next(node: Node):
-    producer = await ByParity.start()
-    even = await Collector.start(producer, partition=0)
-    await Collector.start(producer, partition=1)
-    even.exit(KILL)
-    await wait_settled()
-    cast(producer, [0, 1])
-    successor = await Collector.start(producer, partition=0)
-    await wait_settled()
-    assert got(successor) == [0]
-
-
-@pytest.mark.parametrize(
-    ("producer", "options"),
-    [
-        (Numbers, {"selector": bool}),
-        (Numbers, {"partition": 1}),
-        (Broadcaster, {"partition": 1}),
-        (ByParity, {"selector": bool}),
-        (ByParity, {"partition": 7}),
-    ],
-    ids=[
-        "demand-selector",
-        "demand-partition",
-        "broadcast-partition",
-        "partition-selector",
-        "unknown",
-    ],
-)
-async def test_a_subscription_that_the_dispatcher_cannot_serve_ends_the_consumer(
-    producer: type[GenServer], options: Any, node: Node
-):
-    stage = await producer.start()
-    _, ref = await Collector.start_monitor(stage, **options)  # it may end at once
-    reason = await assert_down(ref)
-    assert isinstance(reason.exception, ValueError)
-    assert is_alive(stage)
-
-
 # -- ends ----------------------------------------------------------------------------------------
 
 
@@ -366,25 +177,6 @@ async def test_the_end_of_a_producer_by_the_consumers_mode(
 async def test_a_producer_that_is_not_there_ends_like_one_that_ended(node: Node):
     consumer = await Collector.start("nobody", cancel="temporary")
     await wait_settled()
-    assert consumer.is_alive()
-
-
-async def test_a_producer_goes_on_without_a_consumer_that_ended(node: Node):
-    producer = await Numbers.start(limit=30)
-    first = await Collector.start(producer, patience=5, max_demand=5)
-    first.exit(KILL)
-    await assert_down(first)
-    second = await Collector.start(producer, max_demand=4)
-    await wait_settled()
-    assert got(second)[-1] == 29
-
-
-async def test_who_unsubscribes_gets_no_more(node: Node):
-    producer = await Numbers.start()
-    consumer = await Collector.start(producer, patience=3, max_demand=3, min_demand=0)
-    await wait_settled()
-    assert got(consumer) == [0, 1, 2]
-    assert server(producer).demand == 0
     assert consumer.is_alive()
 
 
