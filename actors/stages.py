@@ -100,6 +100,7 @@ class _Source(_Stage):
         self._dispatch: Dispatcher = type(self).dispatcher()
         self._buffer: deque[Any] = deque()
         self._consumers: dict[MonitorRef, Subscription] = {}
+        self._refs: dict[Subscription, MonitorRef] = {}  # the same, the other way round
 
     def emit(self, events: Iterable[Any]) -> None:
         """Send events to who has asked for some; the others wait in the buffer, in order."""
@@ -156,7 +157,7 @@ class _Source(_Stage):
             case Ask(subscription, count):
                 return self._asked_by(subscription, count)
             case Cancelled(subscription):
-                return self._leave(self._ref_of(subscription))
+                return self._cancelled(subscription)
             case Down(ref=ref) if ref in self._consumers:
                 return self._leave(ref)
             case Produce():
@@ -170,25 +171,33 @@ class _Source(_Stage):
         except ValueError as error:
             subscription.consumer.send(Refused(subscription, error))
         else:
-            self._consumers[subscription.consumer.monitor()] = subscription
+            ref = subscription.consumer.monitor()
+            self._consumers[ref] = subscription
+            self._refs[subscription] = ref
 
     async def _asked_by(self, subscription: Subscription, count: int) -> Next:
-        if self._ref_of(subscription) is None:
+        if subscription not in self._refs:
             return None  # it has gone meanwhile
         self._dispatch.ask(subscription, count)
         self._place_buffered()
         return await self._produce()
 
-    async def _leave(self, ref: MonitorRef | None) -> Next:
+    async def _cancelled(self, subscription: Subscription) -> Next:
+        ref = self._refs.get(subscription)
         if ref is None:
-            return None
+            return None  # it was refused, or its end came first
         demonitor(ref, flush=True)
-        self._dispatch.cancel(self._consumers.pop(ref))
+        return await self._leave(ref)
+
+    async def _leave(self, ref: MonitorRef) -> Next:
+        self._forget(ref)
         self._place_buffered()  # it may have been the slowest
         return await self._produce()
 
-    def _ref_of(self, subscription: Subscription) -> MonitorRef | None:
-        return next((ref for ref, held in self._consumers.items() if held is subscription), None)
+    def _forget(self, ref: MonitorRef) -> None:
+        subscription = self._consumers.pop(ref)
+        del self._refs[subscription]
+        self._dispatch.cancel(subscription)
 
     def _emit_or_obey(self, result: Any, callback: str) -> Next:
         """What a callback returned that may give events."""

@@ -56,6 +56,10 @@ class Collector(Consumer):
         if sum(map(len, self.batches)) >= self.patience:
             self.unsubscribe(self.subscription)
 
+    async def handle_cast(self, message: Any) -> None:
+        assert message == "unsubscribe"
+        self.unsubscribe(self.subscription)
+
 
 class Doubler(ProducerConsumer):
     async def init(self, producer: Any, **options: Any) -> None:

@@ -3,11 +3,21 @@
 from typing import Any
 
 import pytest
+import trio
 
 from actors import KILL, GenServer, Node, is_alive
+from actors.mailbox import Mailbox
 from actors.stages import Consumer
 from actors.testing import assert_down, wait_settled
-from tests.actors.stage_programs import Broadcaster, ByParity, Collector, Numbers, got, server
+from tests.actors.stage_programs import (
+    Broadcaster,
+    ByParity,
+    Collector,
+    Emitter,
+    Numbers,
+    got,
+    server,
+)
 
 # -- options -------------------------------------------------------------------------------------
 
@@ -75,3 +85,40 @@ async def test_who_unsubscribes_gets_no_more(node: Node):
     assert got(consumer) == [0, 1, 2]
     assert server(producer).demand == 0
     assert consumer.is_alive()
+
+
+async def test_a_consumer_that_ended_is_forgotten_without_a_look_into_the_mailbox(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+):
+    producer = await Emitter.start()
+    consumer = await Collector.start(producer, max_demand=2)
+    await wait_settled()
+    assert server(producer).demand == 2
+    looked: list[Any] = []
+    monkeypatch.setattr(Mailbox, "find", lambda *asked, **_: looked.append(asked))
+    consumer.exit(KILL)
+    await wait_settled()
+    assert (server(producer).demand, looked) == (0, [])
+
+
+async def test_who_unsubscribes_and_ends_leaves_no_down_for_the_producer(node: Node):
+    class Busy(Emitter):
+        async def init(self) -> None:
+            self.free, self.heard = trio.Event(), list[Any]()
+
+        async def handle_cast(self, message: Any) -> None:
+            await self.free.wait()
+
+        async def handle_info(self, message: Any) -> None:
+            self.heard.append(message)
+
+    producer = await Busy.start()
+    consumer = await Collector.start(producer)
+    await wait_settled()
+    producer.cast("wait")
+    await wait_settled()
+    consumer.cast("unsubscribe")
+    await consumer.stop()
+    server(producer).free.set()  # both messages of the consumer are there
+    await wait_settled()
+    assert (server(producer).demand, server(producer).heard) == (0, [])
