@@ -15,6 +15,7 @@ __all__ = (
     "DemandDispatcher",
     "Dispatcher",
     "PartitionDispatcher",
+    "Placed",
     "Selector",
 )
 

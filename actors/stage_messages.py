@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Hashable
 from typing import Any
 
 import attrs
@@ -21,6 +22,7 @@ __all__ = (
     "Refused",
     "Subscribe",
     "Subscription",
+    "half",
 )
 
 
@@ -32,29 +34,61 @@ class Cancel(enum.StrEnum):
     TEMPORARY = "temporary"  # goes on without it
 
 
-def _max_demand(_: Any, _attribute: Any, value: int) -> None:
+def half(max_demand: int) -> int:
+    """The `min_demand` of who says none; what is no number is refused by the subscription."""
+    return max_demand // 2 if _is_whole(max_demand) else 0
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not _is_whole(value):
+        raise TypeError(f"{attribute.name} is an int; got {value!r}")
+
+
+def _one_or_more(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
     if value < 1:
-        raise ValueError(f"max_demand is 1 or more; got {value!r}")
+        raise ValueError(f"{attribute.name} is 1 or more; got {value!r}")
+
+
+def _below_max(subscription: Subscription, attribute: attrs.Attribute[Any], value: int) -> None:
+    high = subscription.max_demand
+    if not 0 <= value < high:
+        raise ValueError(
+            f"{attribute.name} is 0 or more and below max_demand ({high}); got {value!r}"
+        )
+
+
+def _callable_or_none(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"{attribute.name} is a function of an event, or None; got {value!r}")
+
+
+def _hashable(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    try:
+        hash(value)
+    except TypeError as error:  # also a tuple with a list in it: only hash() knows
+        raise TypeError(f"{attribute.name} must be hashable; got {value!r}") from error
 
 
 @attrs.define(eq=False)
 class Subscription:
-    """One consumer of one producer, as both know it."""
+    """One consumer of one producer, as both know it.
+
+    Refuses here, in the step of the consumer, what the producer could not work with: raises
+    TypeError for a demand that is no int, a selector that cannot be called and a partition that is
+    not hashable; ValueError for a demand out of range.
+    """
 
     consumer: Pid
     producer: Destination
-    max_demand: int = attrs.field(validator=_max_demand)
-    min_demand: int = attrs.field()
+    max_demand: int = attrs.field(validator=[_whole, _one_or_more])
+    min_demand: int = attrs.field(validator=[_whole, _below_max])
     cancel: Cancel = attrs.field(converter=Cancel)
-    selector: Selector | None = attrs.field(default=None, repr=False)
-    partition: Any = None
-
-    @min_demand.validator
-    def _below_max(self, _: Any, value: int) -> None:
-        if not 0 <= value < self.max_demand:
-            raise ValueError(
-                f"min_demand is 0 or more and below max_demand ({self.max_demand}); got {value!r}"
-            )
+    selector: Selector | None = attrs.field(default=None, repr=False, validator=_callable_or_none)
+    partition: Hashable = attrs.field(default=None, validator=_hashable)
 
 
 @attrs.frozen
@@ -89,10 +123,10 @@ class Cancelled(Promised):
 
 @attrs.frozen
 class Refused(Promised):
-    """By the producer, to a consumer that it cannot serve."""
+    """By the producer, to a consumer that it cannot serve, or not any longer."""
 
     subscription: Subscription
-    error: Exception
+    error: BaseException
 
 
 class Produce(Promised):

@@ -34,7 +34,7 @@ first, `rest_for_one` restarts what stood behind the one that fell.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from actors import reports, telemetry
@@ -45,7 +45,7 @@ from actors.kernel import Destination, demonitor, monitor, whereis
 from actors.messages import Down, Promised
 from actors.pid import MonitorRef
 from actors.results import NoReply, Stop
-from actors.stage_dispatch import DemandDispatcher, Dispatcher, Selector
+from actors.stage_dispatch import DemandDispatcher, Dispatcher, Placed, Selector
 from actors.stage_messages import (
     Ask,
     Cancel,
@@ -55,6 +55,7 @@ from actors.stage_messages import (
     Refused,
     Subscribe,
     Subscription,
+    half,
 )
 
 __all__ = ("Cancel", "Consumer", "IterableProducer", "Producer", "ProducerConsumer", "Subscription")
@@ -88,7 +89,7 @@ def _next(result: Any, callback: str) -> Next:
 
 
 class _Source(_Stage):
-    """The half of a stage that has consumers."""
+    """The half of a stage that has consumers. Nothing that they ask for may end it (GS2)."""
 
     dispatcher: ClassVar[Callable[[], Dispatcher]] = DemandDispatcher
     """Makes the dispatcher: a class, or a `partial` of one."""
@@ -122,11 +123,21 @@ class _Source(_Stage):
 
     def _place(self, events: list[Any]) -> list[Any]:
         """Send as many as there is demand for; the rest."""
-        placed, rest = self._dispatch.dispatch(events)
+        placed, rest = self._decide(events)
         for subscription, share in placed:
             assert isinstance(subscription, Subscription)
             self._deliver(subscription, share)
         return rest
+
+    def _decide(self, events: list[Any]) -> tuple[Placed, list[Any]]:
+        """Who gets which. Whose selector raises is sent away, and the others are served: what a
+        consumer asks for is no reason for its producer to end.
+        """
+        while True:
+            try:
+                return self._dispatch.dispatch(events)
+            except _SelectorRaisedError as failure:
+                self._send_away(failure.subscription, failure.error)
 
     def _place_buffered(self) -> None:
         """There is new demand, or another one is the slowest. In portions: what this costs depends
@@ -165,10 +176,12 @@ class _Source(_Stage):
         return super()._own_message(message)
 
     async def _admit(self, subscription: Subscription) -> None:
-        wishes = {"selector": subscription.selector, "partition": subscription.partition}
+        selector = None if subscription.selector is None else _guarded(subscription)
         try:
-            self._dispatch.subscribe(subscription, **wishes)
-        except ValueError as error:
+            self._dispatch.subscribe(
+                subscription, selector=selector, partition=subscription.partition
+            )
+        except _FAULTS as error:
             subscription.consumer.send(Refused(subscription, error))
         else:
             ref = subscription.consumer.monitor()
@@ -194,6 +207,13 @@ class _Source(_Stage):
         self._place_buffered()  # it may have been the slowest
         return await self._produce()
 
+    def _send_away(self, subscription: Subscription, error: BaseException) -> None:
+        ref = self._refs[subscription]
+        demonitor(ref, flush=True)
+        self._forget(ref)
+        subscription.consumer.send(Refused(subscription, error))
+        self.pid.send(Produce())  # it may have been the slowest
+
     def _forget(self, ref: MonitorRef) -> None:
         subscription = self._consumers.pop(ref)
         del self._refs[subscription]
@@ -209,6 +229,31 @@ class _Source(_Stage):
     async def _produce(self) -> Next:
         """Meet the demand, as far as that is possible now; may end the stage."""
         return None
+
+
+_FAULTS = (Exception, ProcessExit)  # what a consumer's code may raise in its producer
+
+
+class _SelectorRaisedError(Exception):
+    """The selector of a consumer raised `error`."""
+
+    def __init__(self, subscription: Subscription, error: BaseException) -> None:
+        super().__init__(subscription, error)
+        self.subscription = subscription
+        self.error = error
+
+
+def _guarded(subscription: Subscription) -> Selector:
+    """Its selector; what that raises says whose it is."""
+    wanted: Any = subscription.selector
+
+    def selector(event: Any) -> bool:
+        try:
+            return bool(wanted(event))
+        except _FAULTS as error:
+            raise _SelectorRaisedError(subscription, error) from error
+
+    return selector
 
 
 class Producer(_Source):
@@ -306,14 +351,19 @@ class _Sink(_Stage):
         min_demand: int | None = None,
         cancel: Cancel | str = Cancel.PERMANENT,
         selector: Selector | None = None,
-        partition: Any = None,
+        partition: Hashable = None,
     ) -> Subscription:
         """Take events of `producer`; call it in `init`, or in any callback of this stage.
 
         `min_demand` is half of `max_demand` if not given; `cancel` says what happens when the
-        producer ends; `selector` and `partition` are for dispatchers that know them.
+        producer ends; `selector` and `partition` are for dispatchers that know them. A selector
+        that raises ends this stage, not the producer; it may be asked again about an event.
+
+        Raises TypeError for a demand that is no int, a selector that cannot be called or a
+        partition that is not hashable; ValueError for a demand out of range. What the dispatcher
+        cannot serve ends this stage later, with the ValueError of the dispatcher.
         """
-        low = max_demand // 2 if min_demand is None else min_demand
+        low = half(max_demand) if min_demand is None else min_demand
         subscription = Subscription(
             self.pid, producer, max_demand, low, Cancel(cancel), selector, partition
         )
