@@ -42,7 +42,10 @@ class Dispatcher(Protocol):
         """How many events can be placed now, whatever they are."""
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
-        """Place events, in order; who gets which, and what could not be placed."""
+        """Place events, in order; who gets which, and what could not be placed.
+
+        If it raises, nothing has changed: no event is placed and no demand is used up.
+        """
 
 
 class DemandDispatcher:
@@ -116,18 +119,29 @@ class BroadcastDispatcher:
         return min(self._demand.values(), default=0)
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
-        """As many as the slowest can take; what its selector leaves out costs nobody."""
+        """As many as the slowest can take; what its selector leaves out costs nobody. What a
+        selector raises is raised, and nothing has changed.
+        """
+        if not self.wanted():
+            return [], list(events)
+        shares, taken = self._shares(events)
+        for consumer, share in shares.items():
+            self._demand[consumer] -= len(share)
+        return [item for item in shares.items() if item[1]], list(events[taken:])
+
+    def _shares(self, events: Sequence[Any]) -> tuple[dict[Hashable, list[Any]], int]:
+        """What each would get, and of how many events: until one of them can take no more."""
         shares: dict[Hashable, list[Any]] = {consumer: [] for consumer in self._demand}
-        taken = 0
-        while taken < len(events) and self.wanted():
+        taken, full = 0, False
+        while taken < len(events) and not full:
             event = events[taken]
             taken += 1
             for consumer, share in shares.items():
                 selector = self._selectors.get(consumer)
                 if selector is None or selector(event):
                     share.append(event)
-                    self._demand[consumer] -= 1
-        return [item for item in shares.items() if item[1]], list(events[taken:])
+                    full = full or len(share) == self._demand[consumer]
+        return shares, taken
 
 
 class PartitionDispatcher:
@@ -176,17 +190,23 @@ class PartitionDispatcher:
         return min(self._demand.values(), default=0)
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
-        """In order, until one cannot be placed. Raises ValueError for an unknown partition."""
+        """In order, until one cannot be placed. Raises ValueError for an unknown partition, and
+        what `partition_of` raises; then nothing has changed.
+        """
         shares: dict[Hashable, list[Any]] = {}
         taken = 0
         for event in events:
-            partition = self._partition_of(event)
-            if partition not in self._consumers:
-                raise ValueError(f"{event!r} belongs to partition {partition!r}, which is unknown")
-            consumer = self._consumers[partition]
-            if consumer is None or not self._demand[consumer]:
+            consumer = self._consumer_of(event)
+            if consumer is None or len(shares.get(consumer, ())) == self._demand[consumer]:
                 break
-            self._demand[consumer] -= 1
             shares.setdefault(consumer, []).append(event)
             taken += 1
+        for consumer, share in shares.items():
+            self._demand[consumer] -= len(share)
         return list(shares.items()), list(events[taken:])
+
+    def _consumer_of(self, event: Any) -> Hashable | None:
+        partition = self._partition_of(event)
+        if partition not in self._consumers:
+            raise ValueError(f"{event!r} belongs to partition {partition!r}, which is unknown")
+        return self._consumers[partition]

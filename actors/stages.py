@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
 from actors import reports, telemetry
@@ -104,7 +105,10 @@ class _Source(_Stage):
         self._refs: dict[Subscription, MonitorRef] = {}  # the same, the other way round
 
     def emit(self, events: Iterable[Any]) -> None:
-        """Send events to who has asked for some; the others wait in the buffer, in order."""
+        """Send events to who has asked for some; the others wait in the buffer, in order.
+
+        Raises what the dispatcher raises; then none of these events was sent, and none is kept.
+        """
         waiting = list(events)
         if not self._buffer:  # otherwise its first waits for demand, and all others behind it
             waiting = self._place(waiting)
@@ -145,9 +149,10 @@ class _Source(_Stage):
         """
         rest: list[Any] = []
         while self._buffer and not rest:
-            count = min(len(self._buffer), _PORTION)
-            rest = self._place([self._buffer.popleft() for _ in range(count)])
-        self._buffer.extendleft(reversed(rest))
+            portion = list(islice(self._buffer, _PORTION))
+            rest = self._place(portion)  # if that raises, all of them are still there
+            for _ in range(len(portion) - len(rest)):
+                self._buffer.popleft()
 
     def _deliver(self, subscription: Subscription, events: list[Any]) -> None:
         subscription.consumer.send(Events(subscription, events))
@@ -278,10 +283,13 @@ class Producer(_Source):
         """
 
     def emit(self, events: Iterable[Any]) -> None:
-        """Send events to who has asked for some; the others wait in the buffer, in order."""
+        """Send events to who has asked for some; the others wait in the buffer, in order.
+
+        Raises what the dispatcher raises; then none of these events was sent, and none is kept.
+        """
         new = list(events)
-        self._asked = max(0, self._asked - len(new))
         super().emit(new)
+        self._asked = max(0, self._asked - len(new))
         if self.demand > self._asked:
             self.pid.send(Produce())
 
