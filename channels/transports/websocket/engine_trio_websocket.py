@@ -1,7 +1,7 @@
 """The engine on trio-websocket: `wrap_server_stream` on a stream that goes through the outbox.
 
-trio-websocket wants to do the handshake itself, so it is given the request once more, made from
-its parsed head. It runs a reader task of its own and a queue to it; while that queue is full it
+trio-websocket wants to do the handshake itself, so it is given a request of our own, which says
+what was found in the client's. It runs a reader task of its own and a queue to it; while that queue is full it
 does not read, so pings wait as well.
 """
 
@@ -41,7 +41,7 @@ async def accept(
     """See `engine.Accept`. Raises trio.TooSlowError where trio-websocket finds fault with it."""
     if nursery is None:
         raise ValueError("trio-websocket needs a nursery for its reader")
-    stream = _Replay(outbox, _head_of(request), request.leftover)
+    stream = _Replay(outbox, _head_for(request, subprotocol), request.leftover)
     with trio.fail_after(_HANDSHAKE_TIMEOUT):
         proposal = await trio_websocket.wrap_server_stream(
             nursery,
@@ -106,7 +106,7 @@ class TrioWebSocketEngine(EngineBase):
 
 
 class _Replay(trio.abc.Stream):
-    """What trio-websocket reads and writes: first the request again, then the outbox.
+    """What trio-websocket reads and writes: first a request, then the outbox.
 
     Frames that came with the request are held back until it is accepted: before, trio-websocket
     would put them aside and only look at them when more comes.
@@ -158,10 +158,20 @@ class _Replay(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-def _head_of(request: UpgradeRequest) -> bytes:
-    """The request again. Extensions are left out, so that none is agreed on."""
-    lines = [f"GET {request.target} HTTP/1.1"]
-    lines += (
-        f"{name}: {value}" for name, value in request.headers if name != "sec-websocket-extensions"
-    )
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+def _head_for(request: UpgradeRequest, subprotocol: str | None) -> bytes:
+    """A request that asks for what has been agreed on, without extensions, so that there are none.
+
+    Nothing of the client's but its key, which `check_upgrade` has found to be one: trio-websocket is
+    stricter than we about hosts, offers and lines of the same name, and fails where it finds fault.
+    """
+    lines = [
+        "GET / HTTP/1.1",
+        "host: localhost",
+        "connection: Upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        f"sec-websocket-key: {dict(request.headers)['sec-websocket-key']}",
+    ]
+    if subprotocol is not None:
+        lines.append(f"sec-websocket-protocol: {subprotocol}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")

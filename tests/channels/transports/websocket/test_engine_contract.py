@@ -119,6 +119,29 @@ async def test_a_subprotocol_is_agreed_on(connect):
     assert b"sec-websocket-protocol: b" in (await server.client.head()).lower()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Host": "café.example"}, id="a host that is no ASCII"),
+        pytest.param({"Host": "a" * 100}, id="a host that is no name"),
+        pytest.param({"Host": ""}, id="an empty host"),
+        pytest.param({"Sec_WebSocket_Protocol": "é, b"}, id="an offer that is no ASCII"),
+        pytest.param({"Connection": "Upgrade\r\nConnection: keep-alive"}, id="connection twice"),
+        pytest.param({"Connection": "keep-alive\r\nConnection: Upgrade"}, id="upgrade second"),
+        pytest.param({"Upgrade": "h2c, websocket"}, id="another protocol too"),
+    ],
+)
+async def test_what_is_no_business_of_the_engine_does_not_harm_the_handshake(connect, headers):
+    server = await connect(frame(TEXT, b"hello"), path="/?q=%C3%A9", headers=headers)
+    assert (await server.client.head()).startswith(b"HTTP/1.1 101 ")
+    assert await server.client.frame() == (TEXT, b"hello")
+
+
+async def test_of_the_subprotocols_that_a_client_offers_only_the_agreed_one_counts(connect):
+    server = await connect(headers={"Sec_WebSocket_Protocol": "é, b, base64url.x"}, subprotocol="b")
+    assert b"sec-websocket-protocol: b\r\n" in (await server.client.head()).lower() + b"\r\n"
+
+
 async def test_frames_that_come_with_the_request_are_not_lost(connect):
     server = await connect(frame(TEXT, b"early"), frame(TEXT, b"bird"))
     await server.client.head()
