@@ -31,7 +31,7 @@ class Asked(Tied):
     task: trio.lowlevel.Task | None
     pending: dict[Any, None]
     """Requests to this process that have no reply yet, in the order in which they came."""
-    joiners: set[ExitWaiter] | None
+    joiners: dict[ExitWaiter, None] | None
     """Who waits for its end."""
 
     def ask(self, call: Call, timeout: float | None = None) -> None:
@@ -114,7 +114,7 @@ class Asked(Tied):
     def join(self, request: Any) -> ExitWaiter:
         """A record that is resolved with the exit reason."""
         if self.joiners is None:
-            self.joiners = set()
+            self.joiners = {}
         waiter = ExitWaiter(self.pid, request, self.joiners)
         if self.dead:
             waiter.resolve(self.exit_reason)

@@ -106,16 +106,16 @@ class ExitWaiter(Waiter):
 
     __slots__ = ("joiners", "request", "server")
 
-    def __init__(self, server: Pid, request: Any, joiners: set[ExitWaiter]) -> None:
+    def __init__(self, server: Pid, request: Any, joiners: dict[ExitWaiter, None]) -> None:
         super().__init__()
         self.server = server
         self.request = request
         self.joiners = joiners
-        joiners.add(self)
+        joiners[self] = None
 
     def finish(self) -> None:
         """Leave the process's joiners too."""
-        self.joiners.discard(self)
+        self.joiners.pop(self, None)
         super().finish()
 
     def expire(self) -> None:

@@ -406,7 +406,7 @@ class _End(ExitWaiter):
 
     def __init__(self, task: Task[Any], process: Process) -> None:
         if process.joiners is None:
-            process.joiners = set()
+            process.joiners = {}
         super().__init__(process.pid, "task", process.joiners)
         self.ended_task = task
 

@@ -60,7 +60,7 @@ def tell_twice(task: Task[Any]) -> None:
 def give_to_two(locks: KeyLocks, key: Any, turn: Any) -> None:
     turns = locks._turns.get(key)
     if turns is not None and turn in turns:
-        turns.remove(turn)
+        del turns[turn]
         for other in list(turns)[:2]:
             other.resolve(None)
         if not turns:

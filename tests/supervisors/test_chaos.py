@@ -176,7 +176,7 @@ async def test_the_watch_sees_a_request_of_the_dead(node: Node):
     caller = spawn(forever)
     server = process(await Idle.start_link())
     call = Call(caller, self_pid(), "?")
-    server.pending = call.pending = {call}
+    server.pending = call.pending = {call: None}
     call.task = trio.lowlevel.current_task()
     caller.exit(KILL)
     await assert_down(caller)
