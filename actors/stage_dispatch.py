@@ -7,7 +7,9 @@ in its buffer what cannot be placed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Any, Protocol, TypeAlias
 
 __all__ = (
@@ -48,11 +50,70 @@ class Dispatcher(Protocol):
         """
 
 
+class _Demands:
+    """How many events each consumer can take, their sum, and whose turn it is: who can take most,
+    or who can take least; among equals, who came first.
+
+    A heap whose entries stay when they are outdated, until they come to its top or are half of it.
+    So a change costs the logarithm of the number of consumers, and nobody looks at all of them.
+    """
+
+    def __init__(self, *, largest_first: bool) -> None:
+        self.total = 0
+        self._sign = -1 if largest_first else 1
+        self._entries: dict[Hashable, tuple[int, int, Hashable]] = {}  # rank, arrival, consumer
+        self._heap: list[tuple[int, int, Hashable]] = []
+        self._arrivals = count()
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._entries)
+
+    def __getitem__(self, consumer: Hashable) -> int:
+        return self._sign * self._entries[consumer][0]
+
+    def enter(self, consumer: Hashable) -> None:
+        """It comes, and can take nothing yet."""
+        self._push((0, next(self._arrivals), consumer))
+
+    def remove(self, consumer: Hashable) -> None:
+        """It goes, if it is there."""
+        entry = self._entries.pop(consumer, None)
+        if entry is not None:
+            self.total -= self._sign * entry[0]
+            self._tidy()
+
+    def change(self, consumer: Hashable, by: int) -> None:
+        """It can take so many more, or fewer."""
+        rank, arrival, _ = self._entries[consumer]
+        self.total += by
+        self._push((rank + self._sign * by, arrival, consumer))
+
+    def first(self) -> tuple[Hashable, int]:
+        """Whose turn it is, and its demand; (None, 0) if nobody is there."""
+        heap = self._heap
+        while heap:
+            rank, _, consumer = heap[0]
+            if self._entries.get(consumer) is heap[0]:
+                return consumer, self._sign * rank
+            heappop(heap)
+        return None, 0
+
+    def _push(self, entry: tuple[int, int, Hashable]) -> None:
+        self._entries[entry[2]] = entry
+        heappush(self._heap, entry)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if len(self._heap) > 2 * len(self._entries) + 8:
+            self._heap = list(self._entries.values())
+            heapify(self._heap)
+
+
 class DemandDispatcher:
     """Each event goes to one consumer: to who has asked for most, as many as it asked for."""
 
     def __init__(self) -> None:
-        self._demand: dict[Hashable, int] = {}
+        self._demands = _Demands(largest_first=True)
 
     def subscribe(
         self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
@@ -60,39 +121,40 @@ class DemandDispatcher:
         """A consumer comes. It cannot choose: who else would get what it leaves?"""
         if selector is not None or partition is not None:
             raise ValueError("DemandDispatcher takes neither selector nor partition")
-        self._demand[consumer] = 0
+        self._demands.enter(consumer)
 
     def cancel(self, consumer: Hashable) -> None:
         """It goes."""
-        self._demand.pop(consumer, None)
+        self._demands.remove(consumer)
 
     def ask(self, consumer: Hashable, count: int) -> None:
         """It can take more."""
-        self._demand[consumer] += count
+        self._demands.change(consumer, count)
 
     def wanted(self) -> int:
         """The sum of what all have asked for."""
-        return sum(self._demand.values())
+        return self._demands.total
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
         """The largest demand first; among equals, who came first."""
         placed: Placed = []
-        rest = list(events)
-        by_demand = sorted(self._demand.items(), key=lambda item: -item[1])
-        for consumer, demand in by_demand:
-            if not rest or not demand:
+        taken = 0
+        while taken < len(events):
+            consumer, demand = self._demands.first()
+            if not demand:
                 break
-            share, rest = rest[:demand], rest[demand:]
-            self._demand[consumer] -= len(share)
+            share = list(events[taken : taken + demand])
+            taken += len(share)
+            self._demands.change(consumer, -len(share))
             placed.append((consumer, share))
-        return placed, rest
+        return placed, list(events[taken:])
 
 
 class BroadcastDispatcher:
     """Each event goes to every consumer whose selector takes it. The slowest governs."""
 
     def __init__(self) -> None:
-        self._demand: dict[Hashable, int] = {}
+        self._demands = _Demands(largest_first=False)
         self._selectors: dict[Hashable, Selector] = {}
 
     def subscribe(
@@ -101,22 +163,22 @@ class BroadcastDispatcher:
         """A consumer comes; nobody gets anything until it has asked."""
         if partition is not None:
             raise ValueError("BroadcastDispatcher takes a selector, no partition")
-        self._demand[consumer] = 0
+        self._demands.enter(consumer)
         if selector is not None:
             self._selectors[consumer] = selector
 
     def cancel(self, consumer: Hashable) -> None:
         """It goes; the others may be faster."""
-        self._demand.pop(consumer, None)
+        self._demands.remove(consumer)
         self._selectors.pop(consumer, None)
 
     def ask(self, consumer: Hashable, count: int) -> None:
         """It can take more."""
-        self._demand[consumer] += count
+        self._demands.change(consumer, count)
 
     def wanted(self) -> int:
         """What every one of them can take."""
-        return min(self._demand.values(), default=0)
+        return self._demands.first()[1]
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
         """As many as the slowest can take; what its selector leaves out costs nobody. What a
@@ -126,12 +188,12 @@ class BroadcastDispatcher:
             return [], list(events)
         shares, taken = self._shares(events)
         for consumer, share in shares.items():
-            self._demand[consumer] -= len(share)
+            self._demands.change(consumer, -len(share))
         return [item for item in shares.items() if item[1]], list(events[taken:])
 
     def _shares(self, events: Sequence[Any]) -> tuple[dict[Hashable, list[Any]], int]:
         """What each would get, and of how many events: until one of them can take no more."""
-        shares: dict[Hashable, list[Any]] = {consumer: [] for consumer in self._demand}
+        shares: dict[Hashable, list[Any]] = {consumer: [] for consumer in self._demands}
         taken, full = 0, False
         while taken < len(events) and not full:
             event = events[taken]
@@ -140,7 +202,7 @@ class BroadcastDispatcher:
                 selector = self._selectors.get(consumer)
                 if selector is None or selector(event):
                     share.append(event)
-                    full = full or len(share) == self._demand[consumer]
+                    full = full or len(share) == self._demands[consumer]
         return shares, taken
 
 
@@ -156,7 +218,8 @@ class PartitionDispatcher:
     ) -> None:
         self._partition_of = partition_of
         self._consumers: dict[Hashable, Hashable | None] = dict.fromkeys(partitions)
-        self._demand: dict[Hashable, int] = {}
+        self._partitions: dict[Hashable, Hashable] = {}  # the same, the other way round
+        self._demands = _Demands(largest_first=False)
 
     def subscribe(
         self, consumer: Hashable, *, selector: Selector | None, partition: Hashable | None
@@ -170,24 +233,24 @@ class PartitionDispatcher:
         if self._consumers[partition] is not None:
             raise ValueError(f"partition {partition!r} has a consumer already")
         self._consumers[partition] = consumer
-        self._demand[consumer] = 0
+        self._partitions[consumer] = partition
+        self._demands.enter(consumer)
 
     def cancel(self, consumer: Hashable) -> None:
         """It goes; its partition waits for the next."""
-        self._demand.pop(consumer, None)
-        for partition, holder in self._consumers.items():
-            if holder == consumer:
-                self._consumers[partition] = None
+        self._demands.remove(consumer)
+        if consumer in self._partitions:
+            self._consumers[self._partitions.pop(consumer)] = None
 
     def ask(self, consumer: Hashable, count: int) -> None:
         """It can take more."""
-        self._demand[consumer] += count
+        self._demands.change(consumer, count)
 
     def wanted(self) -> int:
         """What can be placed even if all of it is for the slowest."""
-        if None in self._consumers.values():
+        if len(self._partitions) < len(self._consumers):  # one of them has nobody
             return 0
-        return min(self._demand.values(), default=0)
+        return self._demands.first()[1]
 
     def dispatch(self, events: Sequence[Any]) -> tuple[Placed, list[Any]]:
         """In order, until one cannot be placed. Raises ValueError for an unknown partition, and
@@ -197,12 +260,12 @@ class PartitionDispatcher:
         taken = 0
         for event in events:
             consumer = self._consumer_of(event)
-            if consumer is None or len(shares.get(consumer, ())) == self._demand[consumer]:
+            if consumer is None or len(shares.get(consumer, ())) == self._demands[consumer]:
                 break
             shares.setdefault(consumer, []).append(event)
             taken += 1
         for consumer, share in shares.items():
-            self._demand[consumer] -= len(share)
+            self._demands.change(consumer, -len(share))
         return list(shares.items()), list(events[taken:])
 
     def _consumer_of(self, event: Any) -> Hashable | None:
