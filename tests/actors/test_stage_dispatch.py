@@ -42,6 +42,18 @@ def test_the_largest_demand_is_served_first():
     assert dispatcher.dispatch([1, 2, 3, 4, 5]) == ([("large", [1, 2, 3]), ("small", [4])], [5])
 
 
+def test_among_equal_demands_who_came_first_is_served_first():
+    """GS4: and who came again came last."""
+    dispatcher = DemandDispatcher()
+    for name in ("leaves", "first", "second"):
+        dispatcher.subscribe(name, selector=None, partition=None)
+    dispatcher.cancel("leaves")
+    dispatcher.subscribe("leaves", selector=None, partition=None)
+    for name in ("leaves", "second", "first"):
+        dispatcher.ask(name, 1)
+    assert dispatcher.dispatch("abc")[0] == [("first", ["a"]), ("second", ["b"]), ("leaves", ["c"])]
+
+
 async def test_a_broadcast_reaches_all_and_the_slowest_governs(node: Node):
     """GS4."""
     emitter = await Broadcaster.start()
