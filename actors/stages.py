@@ -28,7 +28,8 @@ was on its way to a consumer that dies is lost; with a supervisor over all stage
 first, `rest_for_one` restarts what stood behind the one that fell.
 
 `handle_demand` and `handle_events` may end the stage or say what is next, as `handle_cast` does: by
-`Stop(reason)` or `NoReply(then)`. Anything else that is no events ends it with `BadReturn` (GS2).
+`Stop(reason)` or `NoReply(then)`. Anything else that is no events ends it with `BadReturn` (GS2):
+a str, bytes or a dict too, which are one value each.
 """
 
 from __future__ import annotations
@@ -86,6 +87,31 @@ def _next(result: Any, callback: str) -> Next:
     raise ProcessExit(BadReturn(result, callback))
 
 
+_ONE_VALUE = (str, bytes, dict)  # iterables; nobody means their letters, numbers or keys
+
+
+class _OneValue(BadReturn):
+    """Equal to any other `BadReturn`; says why an iterable is none here."""
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}: {_why(self.value)})"
+
+    def __eq__(self, other: object) -> bool:
+        return BadReturn(self.value, self.callback) == other
+
+    __hash__ = BadReturn.__hash__
+
+
+def _why(value: Any) -> str:
+    return f"a {type(value).__name__} is one value, not several events: put it into a list"
+
+
+def _listed(events: Iterable[Any]) -> list[Any]:
+    if isinstance(events, _ONE_VALUE):
+        raise TypeError(f"{_why(events)}; got {events!r}")
+    return list(events)
+
+
 # -- producing -----------------------------------------------------------------------------------
 
 
@@ -107,9 +133,10 @@ class _Source(_Stage):
     def emit(self, events: Iterable[Any]) -> None:
         """Send events to who has asked for some; the others wait in the buffer, in order.
 
-        Raises what the dispatcher raises; then none of these events was sent, and none is kept.
+        Raises TypeError for a str, bytes or a dict, and what the dispatcher raises; then none of
+        these events was sent, and none is kept.
         """
-        waiting = list(events)
+        waiting = _listed(events)
         if not self._buffer:  # otherwise its first waits for demand, and all others behind it
             waiting = self._place(waiting)
         self._buffer.extend(waiting)
@@ -228,6 +255,8 @@ class _Source(_Stage):
         """What a callback returned that may give events."""
         if not isinstance(result, Iterable):
             return _next(result, callback)
+        if isinstance(result, _ONE_VALUE):
+            raise ProcessExit(_OneValue(result, callback))
         self.emit(result)
         return None
 
@@ -285,9 +314,10 @@ class Producer(_Source):
     def emit(self, events: Iterable[Any]) -> None:
         """Send events to who has asked for some; the others wait in the buffer, in order.
 
-        Raises what the dispatcher raises; then none of these events was sent, and none is kept.
+        Raises TypeError for a str, bytes or a dict, and what the dispatcher raises; then none of
+        these events was sent, and none is kept.
         """
-        new = list(events)
+        new = _listed(events)
         super().emit(new)
         self._asked = max(0, self._asked - len(new))
         if self.demand > self._asked:

@@ -1,5 +1,6 @@
 """Stages: demand, buffers, results, what happens when one ends (GS1 to GS4)."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -266,6 +267,33 @@ async def test_a_stage_that_returns_what_it_may_not_ends_with_that(junk, kind: A
     ref, _ = await saying(kind, junk)
     callback = "handle_demand" if kind is SaysFirst else "handle_events"
     assert await assert_down(ref) == BadReturn(junk, callback)
+
+
+@pytest.mark.parametrize("kind", [SaysBetween, SaysFirst])
+@pytest.mark.parametrize("value", ["abc", b"ab", {"k": 1}, "", Counter("a")], ids=repr)
+async def test_a_string_or_a_dict_is_no_events(value: Any, kind: Any, node: Node):
+    """GS2: who returns one forgot a list around it."""
+    ref, _ = await saying(kind, value)
+    reason = await assert_down(ref)
+    callback = "handle_demand" if kind is SaysFirst else "handle_events"
+    assert reason == BadReturn(value, callback)
+    assert BadReturn(value, callback) == reason != BadReturn(value, "init")
+    assert repr(reason) == (
+        f"BadReturn({value!r}, from {callback}: a {type(value).__name__} is one value, not several"
+        " events: put it into a list)"
+    )
+
+
+@pytest.mark.parametrize("value", ["abc", b"ab", {"k": 1}], ids=repr)
+async def test_who_emits_a_string_or_a_dict_is_told(value: Any, node: Node):
+    """GS2."""
+    producer, ref = await Emitter.start_monitor()
+    consumer = await Collector.start(producer, cancel="temporary")
+    cast(producer, value)
+    error = (await assert_down(ref)).exception
+    assert isinstance(error, TypeError)
+    assert str(error).startswith(f"a {type(value).__name__} is one value, not several events")
+    assert got(consumer) == []
 
 
 @each_kind
