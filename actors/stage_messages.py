@@ -1,28 +1,36 @@
-"""What stages agree on, and what they send each other (`stages`)."""
+"""What stages agree on, and what they send each other (`stages`); what of it is refused."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Iterable
+from typing import Any, Final
 
 import attrs
 
+from actors.exceptions import ProcessExit
+from actors.exits import BadReturn
 from actors.kernel import Destination
 from actors.messages import Promised
 from actors.pid import Pid
 from actors.stage_dispatch import Selector
 
 __all__ = (
+    "FAULTS",
+    "ONE_VALUE",
     "Ask",
     "Cancel",
     "Cancelled",
     "Events",
+    "OneValue",
     "Produce",
     "Refused",
+    "SelectorRaisedError",
     "Subscribe",
     "Subscription",
+    "guarded",
     "half",
+    "listed",
 )
 
 
@@ -91,6 +99,32 @@ class Subscription:
     partition: Hashable = attrs.field(default=None, validator=_hashable)
 
 
+FAULTS: Final = (Exception, ProcessExit)
+"""What the code of a consumer may raise in its producer."""
+
+
+class SelectorRaisedError(Exception):
+    """The selector of a consumer raised `error`."""
+
+    def __init__(self, subscription: Subscription, error: BaseException) -> None:
+        super().__init__(subscription, error)
+        self.subscription = subscription
+        self.error = error
+
+
+def guarded(subscription: Subscription) -> Selector:
+    """Its selector; what that raises comes as `SelectorRaisedError`, which says whose it is."""
+    wanted: Any = subscription.selector
+
+    def selector(event: Any) -> bool:
+        try:
+            return bool(wanted(event))
+        except FAULTS as error:
+            raise SelectorRaisedError(subscription, error) from error
+
+    return selector
+
+
 @attrs.frozen
 class Subscribe(Promised):
     """By a consumer to its producer, at first."""
@@ -131,3 +165,30 @@ class Refused(Promised):
 
 class Produce(Promised):
     """By a stage to itself: there may be unserved demand."""
+
+
+ONE_VALUE: Final = (str, bytes, dict)
+"""Iterables that are no events: nobody means their letters, numbers or keys."""
+
+
+class OneValue(BadReturn):
+    """Equal to any other `BadReturn`; says why an iterable is none here."""
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}: {_why(self.value)})"
+
+    def __eq__(self, other: object) -> bool:
+        return BadReturn(self.value, self.callback) == other
+
+    __hash__ = BadReturn.__hash__
+
+
+def _why(value: Any) -> str:
+    return f"a {type(value).__name__} is one value, not several events: put it into a list"
+
+
+def listed(events: Iterable[Any]) -> list[Any]:
+    """Them as a list; raises TypeError for one of `ONE_VALUE`."""
+    if isinstance(events, ONE_VALUE):
+        raise TypeError(f"{_why(events)}; got {events!r}")
+    return list(events)

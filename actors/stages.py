@@ -49,15 +49,21 @@ from actors.pid import MonitorRef
 from actors.results import NoReply, Stop
 from actors.stage_dispatch import DemandDispatcher, Dispatcher, Placed, Selector
 from actors.stage_messages import (
+    FAULTS,
+    ONE_VALUE,
     Ask,
     Cancel,
     Cancelled,
     Events,
+    OneValue,
     Produce,
     Refused,
+    SelectorRaisedError,
     Subscribe,
     Subscription,
+    guarded,
     half,
+    listed,
 )
 
 __all__ = ("Cancel", "Consumer", "IterableProducer", "Producer", "ProducerConsumer", "Subscription")
@@ -87,31 +93,6 @@ def _next(result: Any, callback: str) -> Next:
     raise ProcessExit(BadReturn(result, callback))
 
 
-_ONE_VALUE = (str, bytes, dict)  # iterables; nobody means their letters, numbers or keys
-
-
-class _OneValue(BadReturn):
-    """Equal to any other `BadReturn`; says why an iterable is none here."""
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}: {_why(self.value)})"
-
-    def __eq__(self, other: object) -> bool:
-        return BadReturn(self.value, self.callback) == other
-
-    __hash__ = BadReturn.__hash__
-
-
-def _why(value: Any) -> str:
-    return f"a {type(value).__name__} is one value, not several events: put it into a list"
-
-
-def _listed(events: Iterable[Any]) -> list[Any]:
-    if isinstance(events, _ONE_VALUE):
-        raise TypeError(f"{_why(events)}; got {events!r}")
-    return list(events)
-
-
 # -- producing -----------------------------------------------------------------------------------
 
 
@@ -136,7 +117,7 @@ class _Source(_Stage):
         Raises TypeError for a str, bytes or a dict, and what the dispatcher raises; then none of
         these events was sent, and none is kept.
         """
-        waiting = _listed(events)
+        waiting = listed(events)
         if not self._buffer:  # otherwise its first waits for demand, and all others behind it
             waiting = self._place(waiting)
         self._buffer.extend(waiting)
@@ -167,7 +148,7 @@ class _Source(_Stage):
         while True:
             try:
                 return self._dispatch.dispatch(events)
-            except _SelectorRaisedError as failure:
+            except SelectorRaisedError as failure:
                 self._send_away(failure.subscription, failure.error)
 
     def _place_buffered(self) -> None:
@@ -208,12 +189,12 @@ class _Source(_Stage):
         return super()._own_message(message)
 
     async def _admit(self, subscription: Subscription) -> None:
-        selector = None if subscription.selector is None else _guarded(subscription)
+        selector = None if subscription.selector is None else guarded(subscription)
         try:
             self._dispatch.subscribe(
                 subscription, selector=selector, partition=subscription.partition
             )
-        except _FAULTS as error:
+        except FAULTS as error:
             subscription.consumer.send(Refused(subscription, error))
         else:
             ref = subscription.consumer.monitor()
@@ -255,39 +236,14 @@ class _Source(_Stage):
         """What a callback returned that may give events."""
         if not isinstance(result, Iterable):
             return _next(result, callback)
-        if isinstance(result, _ONE_VALUE):
-            raise ProcessExit(_OneValue(result, callback))
+        if isinstance(result, ONE_VALUE):
+            raise ProcessExit(OneValue(result, callback))
         self.emit(result)
         return None
 
     async def _produce(self) -> Next:
         """Meet the demand, as far as that is possible now; may end the stage."""
         return None
-
-
-_FAULTS = (Exception, ProcessExit)  # what a consumer's code may raise in its producer
-
-
-class _SelectorRaisedError(Exception):
-    """The selector of a consumer raised `error`."""
-
-    def __init__(self, subscription: Subscription, error: BaseException) -> None:
-        super().__init__(subscription, error)
-        self.subscription = subscription
-        self.error = error
-
-
-def _guarded(subscription: Subscription) -> Selector:
-    """Its selector; what that raises says whose it is."""
-    wanted: Any = subscription.selector
-
-    def selector(event: Any) -> bool:
-        try:
-            return bool(wanted(event))
-        except _FAULTS as error:
-            raise _SelectorRaisedError(subscription, error) from error
-
-    return selector
 
 
 class Producer(_Source):
@@ -317,7 +273,7 @@ class Producer(_Source):
         Raises TypeError for a str, bytes or a dict, and what the dispatcher raises; then none of
         these events was sent, and none is kept.
         """
-        new = _listed(events)
+        new = listed(events)
         super().emit(new)
         self._asked = max(0, self._asked - len(new))
         if self.demand > self._asked:
