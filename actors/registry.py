@@ -272,7 +272,9 @@ class Registry:
         return self.whereis(key)
 
     def _register_name(self, key: Hashable, pid: Pid, value: Any) -> bool:
-        current_process()  # raises in a zombie, which changes nothing any more (K1)
+        here = current_process()  # raises in a zombie, which changes nothing any more (K1)
+        if pid.target.node is not here.node:  # nobody would remove it when it ends
+            raise ValueError(f"{pid!r} is a process of another node, and a registry knows its own")
         self._tables.require_unique("Via")
         try:
             self._tables.register(key, pid, value)

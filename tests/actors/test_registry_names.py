@@ -23,6 +23,7 @@ from actors import (
     self_pid,
     spawn,
 )
+from actors.context import current
 from tests.actors.registries import DUPLICATE, UNIQUE, Counter, Doer, other
 
 
@@ -230,3 +231,15 @@ async def test_who_waits_for_a_lock_hears_of_the_end_of_the_registry(node):
     keeper.exit("gone")
     await waiting.wait_exited()
     assert len(failures) == 1
+
+
+async def test_a_process_of_another_node_is_refused(started):
+    """Nobody would remove it when it ends."""
+    here = current.get()
+    async with open_node("other"):
+        stranger = spawn(trio.sleep_forever)
+        token = current.set(here)
+        with pytest.raises(ValueError, match="another node"):
+            UNIQUE.register_name("key", stranger)
+        current.reset(token)
+    assert UNIQUE.whereis("key") is None
