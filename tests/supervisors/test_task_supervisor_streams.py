@@ -11,10 +11,12 @@ from actors import (
     TIMEOUT,
     CallTimeoutError,
     Exited,
+    Pid,
     ProcessExit,
     ReceiveTimeoutError,
     Returned,
     Task,
+    current_node,
     open_node,
     receive,
     self_pid,
@@ -125,6 +127,12 @@ async def collect_in(scope, stream):
         await collect(stream)
 
 
+async def leave_when_cancelled(scope, stream, left):
+    """Notes which processes there are in the step in which the stream is left."""
+    await collect_in(scope, stream)
+    left.extend(current_node().processes)
+
+
 @STREAMS
 @ORDERED
 async def test_a_stream_that_is_left_while_its_supervisor_is_busy_starts_nothing(
@@ -167,10 +175,38 @@ async def test_a_stream_that_is_left_when_its_supervisor_has_time_again_leaves_n
                 nursery.start_soon(keep_busy, go)
                 await trio.testing.wait_all_tasks_blocked()
                 stream = make_stream(TASKS, ITEMS, forever, ordered=ordered)
-                nursery.start_soon(collect_in, scope, stream)
+                nursery.start_soon(leave_when_cancelled, scope, stream, left := list[Pid]())
                 await trio.testing.wait_all_tasks_blocked()
                 go.set()
                 scope.cancel()
+            assert left == [self_pid(), tasks]
+            await nothing_is_left(tasks)
+
+
+@STREAMS
+@ORDERED
+async def test_a_stream_can_be_read_on_when_the_start_of_a_task_was_given_up(make_stream, ordered):
+    """T8: that task has no outcome, whether or not it had started by then."""
+
+    async def read_on(scope, stream, outcomes):
+        async with stream:
+            with scope:
+                await anext(stream)
+            outcomes.extend([outcome async for outcome in stream])
+
+    async with open_node():
+        tasks = await TaskSupervisor.start_link(TASKS)
+        for _ in range(30):
+            go, scope = trio.Event(), trio.CancelScope()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep_busy, go)
+                await trio.testing.wait_all_tasks_blocked()
+                stream = make_stream(TASKS, ITEMS, double, max_concurrency=1, ordered=ordered)
+                nursery.start_soon(read_on, scope, stream, outcomes := list[object]())
+                await trio.testing.wait_all_tasks_blocked()
+                go.set()
+                scope.cancel()
+            assert outcomes == returned(4, 6, 8)
             await nothing_is_left(tasks)
 
 
