@@ -343,10 +343,20 @@ class Channel(GenServer):
             return result
         if result is None or kind is NoReply:
             return result
+        returned = self._wrongly_returned(result)
         raise BadReturnError(
-            f"{_name(self)}.handle_in returned {result!r} for {message.event[:80]!r}; "
+            f"{_name(self)}.handle_in returned {returned} for {message.event[:80]!r}; "
             "expected Reply.ok(...), Reply.error(...), None, NoReply or Stop"
         )
+
+    def _wrongly_returned(self, result: Any) -> str:
+        """What an error may show of it: as a rule it is the client's payload, without a Reply. Of a
+        type that the filter does not look into, only the name.
+        """
+        shown = self._log_filter(result)
+        if isinstance(shown, dict | list | str | int | float):
+            return shorten(shown, _MAX_SHOWN)
+        return f"an object of type {type(result).__name__}"
 
     def _answer(self, message: Message, answer: Reply) -> None:
         transport = self._transport

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 import structlog.testing
 import trio
 
 from actors import Stop, spawn
-from channels import Channel, ConnectInfo, Endpoint, Limits, Mount, Reply, UserSocket
+from channels import (
+    Binary,
+    Channel,
+    ConnectInfo,
+    Endpoint,
+    Limits,
+    Mount,
+    ParameterFilter,
+    Reply,
+    UserSocket,
+)
 from channels.channel_start import JoinRequest
 from channels.exceptions import NotAcknowledgedError, NotJoinedError
 from channels.excerpts import excerpt, excerpts
@@ -134,6 +145,67 @@ async def test_a_channel_that_cannot_be_started_is_told_in_a_short_line(node):
             ref = await client.push(None, f"room:{LONG}", "phx_join", {"a": LONG})
             assert (await client.expect_reply(ref))["response"] == {"reason": "join crashed"}
     assert longest([log for log in logs if log["event"] == "channel did not start"]) < 1_000
+
+
+SECRET = "hunter2"
+
+
+@attrs.frozen
+class Login:
+    password: str
+
+
+@pytest.mark.parametrize(
+    ("returned", "shown"),
+    [
+        ({"name": "ann", "password": SECRET}, "{'name': 'ann', 'password': '[FILTERED]'}"),
+        ([{"token": SECRET}], "[{'token': '[FILTERED]'}]"),
+        (f"user=ann&password={SECRET}", "'user=ann&password=[FILTERED]'"),
+        (Binary(f"password={SECRET}".encode()), "'<16 bytes>'"),
+        (Login(SECRET), "an object of type Login"),
+        (f"password={SECRET}".encode(), "an object of type bytes"),
+        (42, "42"),
+        ({"name": "x" * 190, "more": "y" * 190}, "{'name': '" + "x" * 190 + "… (404 characters)"),
+    ],
+    ids=["object", "list", "form", "binary", "typed", "bytes", "number", "long"],
+)
+async def test_a_payload_that_is_returned_without_a_reply_is_told_filtered_and_shortened(
+    node, returned, shown
+):
+    class Forgetful(Channel):
+        async def join(self, topic: str, payload: Any) -> Any:
+            return None
+
+        async def handle_in(self, event: str, payload: Any) -> Any:
+            return returned
+
+    class Lobby(UserSocket):
+        channels = {"room:*": Forgetful}
+
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Lobby}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            ref = await client.join("room:1")
+            await client.push(ref, "room:1", "login", {})
+            assert (await client.expect())[3] == "phx_error"
+    [report] = [log for log in logs if log["event"] == "GenServer terminating"]
+    assert f"Forgetful.handle_in returned {shown} for 'login'; expected" in str(report["exc_info"])
+    assert SECRET not in repr(logs)
+
+
+async def test_what_a_filter_of_the_sockets_own_hides_is_hidden_of_a_wrong_return_too(node):
+    class Lobby(UserSocket):
+        channels = {"room:*": Room}
+        log_filter = ParameterFilter(keep=["name"])
+
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint({"/socket": Lobby}, port=0)
+        async with running(endpoint), connected(endpoint) as client:
+            ref = await client.join("room:1")
+            await client.push(ref, "room:1", "pin", {"junk": 1})
+            assert (await client.expect())[3] == "phx_error"
+    assert "Room.handle_in returned '[FILTERED]' for 'pin'" in repr(logs)
+    assert "42" not in repr([log["exc_info"] for log in logs if "exc_info" in log])
 
 
 def test_no_repr_repeats_a_long_name():
