@@ -8,11 +8,18 @@ must harm nobody (LG1, K4): every value is shortened, and `emit` never raises.
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from copy import copy
+from typing import Any, Final
 
 import structlog
+from structlog.dev import ConsoleRenderer
+from structlog.processors import ExceptionPrettyPrinter, ExceptionRenderer
+from structlog.stdlib import ProcessorFormatter
+from structlog.tracebacks import ExceptionDictTransformer
 
 from actors.exits import Crash, Reason
 from actors.failures import concerns_trio
@@ -43,6 +50,12 @@ __all__ = (
 _log = structlog.get_logger("actors")
 _LIMIT = 2_000  # characters of a state or message in a log line
 _LIMIT_IN_ROW = 200  # characters of each of many
+
+_DEFAULT_FORMATTERS: Final = tuple(  # which of them there are differs between its versions
+    getattr(structlog.dev, name)
+    for name in ("default_exception_formatter", "default_monochrome_exception_formatter")
+    if hasattr(structlog.dev, name)
+)
 
 
 def process_crashed(process: Any, reason: Any, around: Any) -> None:
@@ -186,14 +199,12 @@ def listener_failed(listener: Any, error: BaseException) -> None:
 def emit(log: Any, level: str, event: str, /, **facts: Any) -> None:
     """Send one report to `log`. Never raises: a report that cannot be logged must harm nobody.
 
-    The exception itself is for the processors that a program has configured; where it has not, the
-    traceback is written plainly (`tracebacks` says why). A processor may raise, or the program's
-    output be closed (`python program.py | head -1`). Then one line goes to stderr, and if that
-    fails too, nothing is told.
+    A processor may raise, or the program's output be closed (`python program.py | head -1`). Then
+    one line goes to stderr, and if that fails too, nothing is told.
     """
     try:
-        if facts.get("exc_info") is not None and not structlog.is_configured():
-            facts["exception"] = plain_traceback(facts.pop("exc_info"))
+        if facts.get("exc_info") is not None:
+            facts = _without_values(log, **facts)
         getattr(log, level)(event, **facts)
     except BaseException as error:  # noqa: ASYNC103  # raised again where it is nobody's failure
         if concerns_trio(error):
@@ -207,6 +218,65 @@ def _tell_stderr(event: str, facts: dict[str, Any], error: BaseException) -> Non
             f"actors: this report could not be logged ({shorten(error)}): {event} {shorten(facts)}"
         )
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # the log itself has failed
+
+
+# -- exceptions ------------------------------------------------------------------------------------
+
+
+def _without_values(log: Any, /, *, exc_info: BaseException, **facts: Any) -> dict[str, Any]:
+    """The facts of a report to `log` that tells of an exception (C21).
+
+    It is left to the processors of the program, unless they would write the values of variables,
+    payloads and passwords among them: structlog's do by default, without anybody having asked. Then
+    it is written here; where all write dictionaries as one of those, for programs read them.
+    """
+    error, formatters = exc_info, list(_formatters(log))
+    if not any(map(_writes_values, formatters)):
+        return {**facts, "exc_info": error}
+    exception: Any = plain_traceback(error)
+    if all(isinstance(formatter, ExceptionDictTransformer) for formatter in formatters):
+        discreet = copy(formatters[0])
+        discreet.show_locals = False
+        exception = discreet((type(error), error, error.__traceback__))
+    return {**facts, "exception": exception}
+
+
+def _writes_values(formatter: Any) -> bool:
+    """What structlog takes by itself may do so (`better_exceptions`), and is slow at best."""
+    by_default = any(formatter is default for default in _DEFAULT_FORMATTERS)
+    return by_default or bool(getattr(formatter, "show_locals", False))
+
+
+def _formatters(log: Any) -> Iterator[Any]:
+    """What writes the exceptions of `log`; in each chain the first processor that does takes them
+    away from the others.
+    """
+    for chain in _chains(log.bind()):
+        for processor in chain:
+            if isinstance(processor, ConsoleRenderer):
+                yield getattr(processor, "_exception_formatter", None)  # public only since 25.5
+                break
+            if isinstance(processor, ExceptionRenderer | ExceptionPrettyPrinter):
+                yield processor.format_exception
+                break
+
+
+def _chains(logger: Any) -> Iterator[tuple[Any, ...]]:
+    """The processors of a bound logger. Where they hand over to the standard library's logging,
+    those of each handler there come behind them.
+    """
+    processors = tuple(getattr(logger, "_processors", ()))
+    if not processors or processors[-1] is not ProcessorFormatter.wrap_for_formatter:
+        yield processors
+        return
+    for handler in _handlers(getattr(logger, "_logger", None)):
+        yield (*processors, *getattr(handler.formatter, "processors", ()))
+
+
+def _handlers(logger: Any) -> Iterator[logging.Handler]:
+    while isinstance(logger, logging.Logger):
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
 
 
 # -- values ----------------------------------------------------------------------------------------
