@@ -1,8 +1,8 @@
 """The engine on trio-websocket: `wrap_server_stream` on a stream that goes through the outbox.
 
 trio-websocket wants to do the handshake itself, so it is given a request of our own, which says
-what was found in the client's. It runs a reader task of its own and a queue to it; while that queue is full it
-does not read, so pings wait as well.
+what was found in the client's. It runs a reader task of its own and a queue to it; while that queue
+is full it does not read, so pings wait as well.
 """
 
 from __future__ import annotations
@@ -161,8 +161,9 @@ class _Replay(trio.abc.Stream):
 def _head_for(request: UpgradeRequest, subprotocol: str | None) -> bytes:
     """A request that asks for what has been agreed on, without extensions, so that there are none.
 
-    Nothing of the client's but its key, which `check_upgrade` has found to be one: trio-websocket is
-    stricter than we about hosts, offers and lines of the same name, and fails where it finds fault.
+    Nothing of the client's but its key, which `check_upgrade` has found to be one: trio-websocket
+    is stricter than we about hosts, offers and lines of the same name, and fails where it finds
+    fault.
     """
     lines = [
         "GET / HTTP/1.1",
