@@ -114,7 +114,7 @@ async def test_poll_many_gives_what_a_late_task_still_comes_to(node, autojump_cl
         try:
             await trio.sleep_forever()
         except trio.Cancelled:  # noqa: ASYNC103  # swallowed: that is the point
-            return 7
+            return 7  # noqa: ASYNC104  # as above
 
     tasks = [Task.async_link(last_words), Task.async_link(stuck, 1)]
     result = await Task.poll_many(tasks, timeout=1, on_timeout="kill_task")
