@@ -312,6 +312,132 @@ async def test_a_node_that_ends_with_its_endpoints_still_running_gives_sighup_ba
     assert sighup == [signal.SIGHUP]
 
 
+# -- SIGHUP, and several nodes in one OS process -------------------------------------------------
+
+
+class Node:
+    """A node of its own with an endpoint, for as long as a test wants it."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.endpoint = endpoint_with(files.tls())
+        self._stopping = trio.Event()
+        self._stopped = trio.Event()
+
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
+        async with open_node(), running(self.endpoint):
+            task_status.started()
+            await self._stopping.wait()
+        self._stopped.set()
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        await nursery.start(self._run)
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def reloads(self) -> bool:
+        """Whether a new certificate is in use after SIGHUP."""
+        before = await serial_of(self.endpoint, self.files.client())
+        await hang_up(self.files)
+        return bool(await serial_of(self.endpoint, self.files.client()) != before)
+
+
+@pytest.fixture
+def nodes(files, others) -> list[Node]:
+    return [Node(files), Node(others)]
+
+
+async def test_one_sighup_reaches_all_nodes_of_an_os_process(nursery, nodes, files, others, sighup):
+    for node in nodes:
+        await node.start(nursery)
+    pairs = [(node.endpoint, node.files) for node in nodes]
+    before = await serials(*pairs)
+    assert await hang_up(files, others) == ["certificate reloaded"] * 2
+    assert all(old != new for old, new in zip(before, await serials(*pairs), strict=True))
+    for node in nodes:
+        await node.stop()
+    assert sighup == []
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+async def test_nodes_end_in_any_order_and_the_last_one_gives_sighup_back(
+    nursery, nodes, sighup, first_to_end
+):
+    for node in nodes:
+        await node.start(nursery)
+    first, last = nodes[first_to_end], nodes[1 - first_to_end]
+    await first.stop()
+    assert await last.reloads()
+    assert sighup == []
+    await last.stop()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert sighup == [signal.SIGHUP]
+
+
+async def test_a_node_that_starts_when_an_older_one_has_ended_is_heard(
+    nursery, files, others, sighup
+):
+    first, second, third = (Node(given) for given in (files, others, files))
+    await first.start(nursery)
+    await second.start(nursery)
+    await first.stop()
+    await third.start(nursery)
+    await second.stop()
+    assert await third.reloads()
+    await third.stop()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert sighup == [signal.SIGHUP]
+
+
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+async def test_what_was_no_function_comes_back_too(nursery, nodes, sighup, before):
+    signal.signal(signal.SIGHUP, before)
+    for node in nodes:
+        await node.start(nursery)
+    for node in nodes:
+        await node.stop()
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+async def test_a_handler_that_the_program_has_put_above_ours_is_left_in_place(
+    nursery, files, sighup
+):
+    node = Node(files)
+    await node.start(nursery)
+    theirs: list[int] = []
+    ours = signal.signal(signal.SIGHUP, lambda number, _: theirs.append(number))
+    await node.stop()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert (theirs, sighup) == ([signal.SIGHUP], [])
+    signal.signal(signal.SIGHUP, ours)  # the program restores what it had found; no node is left
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert (len(theirs), len(sighup)) == (1, 1)
+    again = Node(files)
+    await again.start(nursery)
+    assert await again.reloads()
+    await again.stop()
+
+
+async def test_a_node_that_starts_while_an_ended_ones_handler_is_back_is_heard(
+    nursery, files, sighup
+):
+    node, again = Node(files), Node(files)
+    await node.start(nursery)
+    ours = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    await node.stop()
+    signal.signal(signal.SIGHUP, ours)
+    await again.start(nursery)
+    assert await again.reloads()
+    await again.stop()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert sighup == [signal.SIGHUP]
+
+
+# -- files and clients ---------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("damage", ["missing", "garbage", "of another key"])
 async def test_a_certificate_that_cannot_be_used_leaves_the_old_one(node, files, tmp_path, damage):
     async with running(endpoint_with(files.tls())) as endpoint:
