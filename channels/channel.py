@@ -350,13 +350,8 @@ class Channel(GenServer):
         )
 
     def _wrongly_returned(self, result: Any) -> str:
-        """What an error may show of it: as a rule it is the client's payload, without a Reply. Of a
-        type that the filter does not look into, only the name.
-        """
-        shown = self._log_filter(result)
-        if isinstance(shown, dict | list | str | int | float):
-            return shorten(shown, _MAX_SHOWN)
-        return f"an object of type {type(result).__name__}"
+        """What an error may show of it: as a rule it is the client's payload, without a Reply."""
+        return shorten(self._log_filter(result), _MAX_SHOWN)
 
     def _answer(self, message: Message, answer: Reply) -> None:
         transport = self._transport

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import Node, Pid
 from actors.stage_dispatch import (
     BroadcastDispatcher,
     DemandDispatcher,
@@ -18,8 +15,6 @@ from actors.stage_dispatch import (
     PartitionDispatcher,
     Placed,
 )
-from actors.testing import wait_settled
-from tests.actors.stage_programs import Collector, Emitter
 
 NAMES = range(6)  # of consumers and of partitions
 
@@ -152,55 +147,3 @@ def test_partitions_as_if_all_were_looked_at_each_time(history: list[Any], every
         history,
         everybody,
     )
-
-
-# -- what it costs -------------------------------------------------------------------------------
-
-
-def by_demand(consumers: int) -> Dispatcher:
-    return DemandDispatcher()
-
-
-def by_partition(consumers: int) -> Dispatcher:
-    return PartitionDispatcher(range(consumers), lambda event: event)
-
-
-@pytest.mark.parametrize("kind", [by_demand, by_partition])
-def test_a_dispatch_costs_hardly_more_with_many_consumers(kind: Callable[[int], Dispatcher]):
-    def seconds(consumers: int) -> float:
-        dispatcher = kind(consumers)
-        for name in range(consumers):
-            partition = name if kind is by_partition else None
-            dispatcher.subscribe(name, selector=None, partition=partition)
-            dispatcher.ask(name, 1)
-        return min(seconds_of_fifty(dispatcher) for _ in range(5))
-
-    def seconds_of_fifty(dispatcher: Dispatcher) -> float:
-        began = time.process_time()
-        for _ in range(50):
-            ((consumer, _),), _ = dispatcher.dispatch([0])
-            dispatcher.ask(consumer, 1)
-            assert dispatcher.wanted()
-        return time.process_time() - began
-
-    assert seconds(10_000) < 20 * seconds(10)  # with a look at all of them: hundreds of times
-
-
-async def test_what_an_event_costs_does_not_grow_with_the_consumers(node: Node):
-    async def with_consumers(count: int) -> Pid:
-        emitter = await Emitter.start()
-        for _ in range(count):
-            await Collector.start(emitter, max_demand=1, min_demand=0)
-        return emitter
-
-    async def seconds_of_fifty(emitter: Pid) -> float:
-        await wait_settled()
-        began = time.process_time()
-        for event in range(50):
-            emitter.cast([event])
-            await wait_settled()
-        return time.process_time() - began
-
-    few, many = await with_consumers(30), await with_consumers(4_000)
-    pairs = [(await seconds_of_fifty(few), await seconds_of_fifty(many)) for _ in range(6)]
-    assert min(b for _, b in pairs) < 5 * min(a for a, _ in pairs)  # with a look at all: 8 times
