@@ -1,33 +1,23 @@
 """A push's payload as the type that its method wants, and all that is wrong with one that does not
 fit. Pure.
 
-msgspec converts. Two things it does not do are done here: it stops at the first error, and it does
-not run the converters of attrs classes.
+msgspec converts. What it does not do is done here: it stops at the first error, it does not run the
+converters of attrs classes, and it lets clients fill fields that no constructor takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, is_dataclass
-from dataclasses import fields as dataclass_fields
+from collections.abc import Callable, Mapping
 from functools import partial
-from types import UnionType
-from typing import (
-    Any,
-    Final,
-    NamedTuple,
-    TypeAlias,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from math import inf
+from typing import Any, Final, TypeAlias, get_args
 
 import attrs
 import msgspec
 
 from channels.messages import Binary
+from channels.payload_hints import annotated, class_of, unwrap
+from channels.payload_shapes import Field, Kind, Shape, Shapes, members_of, union_of
 
 __all__ = ("MAX_ERRORS", "InvalidPayload", "PayloadType")
 
@@ -36,56 +26,74 @@ MAX_ERRORS: Final = 20
 
 _MAX_MESSAGE: Final = 200  # characters
 _MAX_LOOKED_AT: Final = 1_000  # values of a payload: a client's errors must not cost much time
+_TOO_DEEP: Final = "The payload nests too deep"
 
 Error: TypeAlias = dict[str, str]
 
 
 class InvalidPayload(msgspec.ValidationError):
-    """A payload does not fit a type that is built here."""
+    """A payload does not fit, in other words than msgspec's own."""
 
 
 class PayloadType:
     """What a method wants. Made once for each method; keeps what is known of the annotation.
 
-    `convert` turns a payload into it or raises `msgspec.ValidationError`; None: payloads stay as
-    they are. `Binary` is only what came in a binary frame, whatever JSON says.
+    `convert` turns a payload into it or raises `msgspec.ValidationError`, whatever converters,
+    validators and `__post_init__` raise; None: payloads stay as they are. `Binary` is only what
+    came in a binary frame, whatever JSON says. Raises `UnbuildableTypeError`.
     """
 
     __slots__ = ("_annotation", "_shapes", "convert")
 
     def __init__(self, annotation: Any) -> None:
-        self._shapes = _Shapes()
-        members = _members(annotation)
-        others = [member for member in members if member is not Binary]
-        self._annotation = _union(others) if others else Binary
+        self._shapes = Shapes()
+        members = members_of(annotation)
+        others = [member for member in members if unwrap(member)[0] is not Binary]
+        self._annotation = annotation
+        if len(others) < len(members):
+            metadata = unwrap(annotation)[1]
+            self._annotation = annotated(union_of(others), metadata) if others else Binary
         self.convert: Callable[[Any], Any] | None = self._converter(others)
         if len(others) < len(members) and self.convert is not None:
             self.convert = partial(_binary_or, self.convert)
 
     def _converter(self, others: list[Any]) -> Callable[[Any], Any] | None:
-        if Any in others:
+        if Any in [unwrap(member)[0] for member in others]:
             return None
         if not others:
             return _no_binary
-        if self._shapes.of(self._annotation).runs_converters:
+        self._shapes.check(self._annotation)
+        if self._shapes.of(self._annotation).built_here:
             return self._construct
-        return partial(msgspec.convert, type=self._annotation)
+        return _by_msgspec(self._annotation)
 
     def _construct(self, payload: Any) -> Any:
         builder = _Builder(self._shapes)
         built = builder.begin(payload, self._annotation)
-        if builder.errors:
-            raise InvalidPayload(builder.errors[0]["message"])
+        for error in builder.errors:
+            raise InvalidPayload(f"{error['message']} - at `{error['path']}`")
         return built
 
     def errors_in(self, payload: Any, known: msgspec.ValidationError) -> list[Error]:
         """All that is wrong with a payload: path and message. `known` is what `convert` raised."""
-        builder = _Builder(self._shapes, limit=_MAX_LOOKED_AT)
+        builder = _Builder(self._shapes, looks=True)
         if self._annotation is not Binary:
             builder.begin(payload, self._annotation)
         if not builder.errors:
             builder.note(known, "$")
         return builder.errors[:MAX_ERRORS]
+
+
+def _by_msgspec(annotation: Any) -> Callable[[Any], Any]:
+    def convert(payload: Any, _convert: Callable[..., Any] = msgspec.convert) -> Any:
+        try:
+            return _convert(payload, annotation, str_keys=True)
+        except msgspec.ValidationError:
+            raise
+        except Exception as error:  # of a validator: it sees what the client has sent
+            raise InvalidPayload(_words_of(error)) from error
+
+    return convert
 
 
 def _binary_or(otherwise: Callable[[Any], Any], payload: Any) -> Any:
@@ -101,102 +109,174 @@ def _no_binary(_payload: Any) -> Any:
 
 class _Builder:
     """Builds one payload, part by part, and collects what is wrong with it in `errors`. What it has
-    built is of use only if there are none.
+    built is of use only if there are none; the first ends it.
 
-    With a `limit` it looks for errors in so many values, even where msgspec would build the whole.
+    One that `looks` does so at the first values, even where msgspec would build them, and for as
+    many errors as a client is told of.
     """
 
-    def __init__(self, shapes: _Shapes, limit: int | None = None) -> None:
+    def __init__(self, shapes: Shapes, *, looks: bool = False) -> None:
         self.errors: list[Error] = []
         self._shapes = shapes
-        self._left = limit
+        self._looks = looks
+        self._most = MAX_ERRORS if looks else 1
+        self._left = _MAX_LOOKED_AT if looks else inf
 
     def begin(self, payload: Any, annotation: Any) -> Any:
         """`payload` as `annotation`."""
         try:
             return self._build(payload, annotation, "$")
         except RecursionError:
-            self.errors.append({"path": "$", "message": "The payload nests too deep"})
+            self.errors.append({"path": "$", "message": _TOO_DEEP})
 
     def note(self, error: Exception, path: str) -> None:
         """One more error; the path that msgspec tells goes on from `path`."""
-        words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-        message, _, inner = (words or type(error).__name__).partition(" - at `")
-        place = path + inner.rstrip("`").removeprefix("$")
-        self.errors.append({"path": place, "message": message[:_MAX_MESSAGE]})
+        message, _, inner = _words_of(error).partition(" - at `")
+        inner = inner.removeprefix("key` in `")  # the object whose key it is
+        self._say(message, path + inner.rstrip("`").removeprefix("$"))
+
+    def _say(self, message: str, path: str) -> None:
+        self.errors.append({"path": path, "message": message[:_MAX_MESSAGE]})
+
+    @property
+    def _is_enough(self) -> bool:
+        return self._left <= 0 or len(self.errors) >= self._most
 
     def _build(self, value: Any, annotation: Any, path: str) -> Any:
         shape = self._shapes.of(annotation)
-        if self._left is None:
-            if not shape.runs_converters:
-                return self._convert(value, annotation, path)
-        elif self._is_enough():
+        if not (shape.built_here or self._looks):
+            return self._convert(value, annotation, path)
+        if self._is_enough:
             return None
-        for member in shape.members:
-            of = self._shapes.of(member)
-            if isinstance(value, Mapping) and of.fields is not None:
-                return self._object(value, member, of, path)
-            if isinstance(value, Mapping) and of.origin is dict:
-                return self._mapping(value, of.arguments, path)
-            if isinstance(value, list) and of.is_sequence:
-                return of.origin(self._items(value, of.arguments[0], path))
-        return self._convert(value, annotation, path)
-
-    def _is_enough(self) -> bool:
-        assert self._left is not None
-        if len(self.errors) >= MAX_ERRORS:
-            self._left = 0
         self._left -= 1
-        return self._left < 0
+        taking = [each for each in self._shapes.members(shape) if each.takes(value)]
+        if not taking or shape.limited:
+            built = self._convert(value, shape.skeleton, path)
+            if not taking:
+                return built
+        member = taking[0] if len(taking) == 1 else self._tagged(taking, value, path)
+        if member is None:
+            return None
+        if member is not shape and (member.limited or not (member.built_here or self._looks)):
+            return self._build(value, member.annotation, path)
+        return _BUILDERS[member.kind](self, value, member, path)
 
     def _convert(self, value: Any, annotation: Any, path: str) -> Any:
         try:
-            return msgspec.convert(value, annotation)
-        except msgspec.ValidationError as error:
+            return msgspec.convert(value, annotation, str_keys=True)
+        except Exception as error:  # of a validator, too
             self.note(error, path)
 
-    def _items(self, value: list[Any], annotation: Any, path: str) -> list[Any]:
-        built = []
-        for index, item in enumerate(value):
-            built.append(self._build(item, annotation, f"{path}[{index}]"))
-            if self._left is not None and self._left < 0:
-                break
-        return built
-
-    def _mapping(self, value: Mapping[Any, Any], arguments: tuple[Any, ...], path: str) -> Any:
-        of_keys, of_values = arguments
-        built = {}
-        for key, item in value.items():
-            own_key = self._convert(key, of_keys, path)
-            built[own_key] = self._build(item, of_values, f"{path}[...]")
-            if self._left is not None and self._left < 0:
-                break
-        return built
-
-    def _object(self, value: Mapping[Any, Any], annotation: Any, shape: _Shape, path: str) -> Any:
-        before, arguments = len(self.errors), {}
-        for field in shape.fields or ():
-            if field.name in value:
-                given = value[field.name]
-                if field.converter is None:
-                    given = self._build(given, field.type, f"{path}.{field.name}")
-                arguments[field.argument] = given
-            elif field.required:
-                problem = f"Object missing required field `{field.name}`"
-                self.errors.append({"path": path, "message": problem})
-        if len(self.errors) > before or (self._left is not None and self._left < 0):
+    def _make(self, shape: Shape, path: str, /, *parts: Any, **fields: Any) -> Any:
+        """Of parts that are right. Whatever user code raises, it has seen what a client sent."""
+        if shape.make is None or self._is_enough:
             return None
         try:
-            return annotation(**arguments)
-        except Exception as error:  # converters see what the client has sent: it is its error
-            if not (attrs.has(annotation) and self._blame(annotation, arguments, path)):
+            return shape.make(*parts, **fields)
+        except Exception as error:
+            owner = class_of(unwrap(shape.annotation)[0])
+            if not (attrs.has(owner) and self._blame(owner, fields, path)):
                 self.note(error, path)
 
-    def _blame(self, annotation: Any, arguments: dict[str, Any], path: str) -> bool:
+    # -- unions and tags
+
+    def _tagged(self, shapes: list[Shape], value: Any, path: str) -> Shape | None:
+        """The one of several Structs that the tag names."""
+        named = union_of(shape.tag for shape in shapes)
+        before, tag = len(self.errors), self._tag(shapes[0], named, value, path)
+        if tag is None and len(self.errors) == before:
+            of_object = f"Object missing required field `{shapes[0].tag_field}`"
+            of_array = "Expected `array` of at least length 1, got 0"
+            self._say(of_array if isinstance(value, list) else of_object, path)
+        return next((shape for shape in shapes if tag in get_args(shape.tag)), None)
+
+    def _tag(self, shape: Shape, named: Any, value: Any, path: str) -> Any:
+        """The tag, or None if there is none or it is wrong."""
+        if isinstance(value, list):
+            return self._convert(value[0], named, f"{path}[0]") if value else None
+        if shape.tag_field in value:
+            return self._convert(value[shape.tag_field], named, f"{path}.{shape.tag_field}")
+        return None
+
+    # -- arrays and objects
+
+    def _items(self, value: list[Any], shape: Shape, path: str) -> Any:
+        before, built = len(self.errors), []
+        for index, item in enumerate(value):
+            built.append(self._build(item, shape.parts[0], f"{path}[{index}]"))
+            if self._is_enough:
+                break
+        return self._make(shape, path, built) if len(self.errors) == before else None
+
+    def _mapping(self, value: Mapping[Any, Any], shape: Shape, path: str) -> Any:
+        of_keys, of_values = shape.parts
+        built = {}
+        for key, item in value.items():
+            own_key = self._key(key, of_keys, path)
+            built[own_key] = self._build(item, of_values, f"{path}[...]")
+            if self._is_enough:
+                break
+        return built
+
+    def _key(self, key: Any, annotation: Any, path: str) -> Any:
+        """JSON's keys are strings: msgspec makes numbers of them, as keys only."""
+        if annotation is str and isinstance(key, str):
+            return key
+        of_one = dict.__class_getitem__((annotation, None))
+        converted = self._convert({key: None}, of_one, path)
+        return next(iter(converted)) if converted else None
+
+    def _object(self, value: Mapping[Any, Any], shape: Shape, path: str) -> Any:
+        before, arguments = len(self.errors), {}
+        if shape.tag_field is not None:
+            self._tag(shape, shape.tag, value, path)
+        if shape.forbids_unknown:
+            self._refuse_unknown(value, shape, path)
+        for field in shape.fields:
+            if field.name in value:
+                place = f"{path}.{field.name}"
+                arguments[field.argument] = self._field(value[field.name], field, place)
+            elif field.required:
+                self._say(f"Object missing required field `{field.name}`", path)
+        return self._make(shape, path, **arguments) if len(self.errors) == before else None
+
+    def _refuse_unknown(self, value: Mapping[Any, Any], shape: Shape, path: str) -> None:
+        known = {shape.tag_field, *[field.name for field in shape.fields]}
+        for key in value:
+            if key not in known:
+                self._say(f"Object contains unknown field `{key}`", path)
+                return
+
+    def _record(self, value: list[Any], shape: Shape, path: str) -> Any:
+        before, arguments = len(self.errors), {}
+        start = 0
+        if shape.tag_field is not None:
+            start = 1
+            self._tag(shape, shape.tag, value, path)
+        self._measure(len(value), start, shape, path)
+        for index, (field, item) in enumerate(
+            zip(shape.fields, value[start:], strict=False), start
+        ):
+            arguments[field.argument] = self._field(item, field, f"{path}[{index}]")
+        return self._make(shape, path, **arguments) if len(self.errors) == before else None
+
+    def _measure(self, length: int, start: int, shape: Shape, path: str) -> None:
+        least = start + sum(field.required for field in shape.fields)
+        most = start + len(shape.fields) if shape.forbids_unknown else inf
+        if not least <= length <= most:
+            words = f"{least}" if least == most else f"{least} to {most}"
+            words = f"at least length {least}" if most == inf else f"length {words}"
+            self._say(f"Expected `array` of {words}, got {length}", path)
+
+    def _field(self, value: Any, field: Field, path: str) -> Any:
+        return self._build(value, field.type, path) if field.converter is None else value
+
+    # -- attrs
+
+    def _blame(self, owner: Any, arguments: dict[str, Any], path: str) -> bool:
         """Note each field of an attrs class whose converter or validator refuses its value."""
         before = len(self.errors)
-        instance = object.__new__(get_origin(annotation) or annotation)
-        fields = attrs.fields(type(instance))
+        instance, fields = object.__new__(owner), attrs.fields(owner)
         for field in fields:
             try:
                 object.__setattr__(instance, field.name, _value_of(field, arguments))
@@ -205,126 +285,47 @@ class _Builder:
         if len(self.errors) == before:
             for field in fields:
                 try:
-                    if field.validator is not None:
-                        field.validator(instance, field, getattr(instance, field.name))
+                    _validate(instance, field)
                 except Exception as error:
                     self.note(error, f"{path}.{field.name}")
         return len(self.errors) > before
 
 
+_BUILDERS: Final[Mapping[Kind, Callable[[_Builder, Any, Shape, str], Any]]] = {
+    Kind.OBJECT: _Builder._object,
+    Kind.RECORD: _Builder._record,
+    Kind.ITEMS: _Builder._items,
+    Kind.MAPPING: _Builder._mapping,
+}
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
+    try:
+        words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    except Exception:  # it cannot say
+        words = ""
+    return words or type(error).__name__
+
+
 def _value_of(field: Any, arguments: Mapping[str, Any]) -> Any:
     """What an attrs class would set a field to, as far as it can be told without an instance."""
-    if field.alias not in arguments:
-        default = field.default
-        if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class, says attrs
-            return default
-        return None if default.takes_self else default.factory()
-    value, converter = arguments[field.alias], field.converter
-    if converter is None or getattr(converter, "takes_self", False):
+    if field.alias in arguments:
+        value = arguments[field.alias]
+    elif isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class, says attrs
+        value = None if field.default.takes_self else field.default.factory()
+    else:
+        value = field.default
+    converter = field.converter
+    if converter is None or value is attrs.NOTHING or getattr(converter, "takes_self", False):
         return value
     if getattr(converter, "takes_field", False):
         return converter.converter(value, field)
     return getattr(converter, "converter", converter)(value)
 
 
-# -- types ---------------------------------------------------------------------------------------
-
-
-class _Field(NamedTuple):
-    """A field of an object-like type: what JSON and what the constructor call it."""
-
-    name: str
-    argument: str
-    type: Any
-    required: bool
-    converter: Any = None
-
-
-@attrs.define(eq=False)
-class _Shape:
-    """What is known of one annotation."""
-
-    annotation: Any
-    members: tuple[Any, ...]  # of a union; of anything else itself
-    origin: Any
-    arguments: tuple[Any, ...]
-    fields: list[_Field] | None  # of what JSON writes as an object
-    runs_converters: bool = False  # in it or in one of its parts
-
-    @property
-    def is_sequence(self) -> bool:
-        """A list, or a tuple of any length."""
-        return self.origin in (list, tuple) and self.arguments[1:] in ((), (...,))
-
-    @property
-    def parts(self) -> list[Any]:
-        """The annotations of which it consists."""
-        return [*self.arguments, *[field.type for field in self.fields or ()]]
-
-
-class _Shapes:
-    """The shapes of an annotation and of all its parts, each worked out once."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: dict[int, _Shape] = {}  # id of the annotation, which the shape keeps alive
-
-    def of(self, annotation: Any) -> _Shape:
-        """The shape of `annotation`."""
-        shape = self._known.get(id(annotation))
-        if shape is None:
-            shape = self._known[id(annotation)] = _shape(annotation)
-            shape.runs_converters = self._runs_converters(shape)
-        return shape
-
-    def _runs_converters(self, shape: _Shape) -> bool:
-        seen, wanted = {id(shape.annotation)}, [shape]  # a type may contain itself
-        while wanted:
-            each = wanted.pop()
-            if any(field.converter is not None for field in each.fields or ()):
-                return True
-            for part in each.parts:
-                if id(part) not in seen:
-                    seen.add(id(part))
-                    wanted.append(self._known.get(id(part)) or _shape(part))
-        return False
-
-
-def _shape(annotation: Any) -> _Shape:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    return _Shape(annotation, _members(annotation), origin, arguments, _fields(annotation))
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-
-
-def _union(members: Iterable[Any]) -> Any:
-    return Union[tuple(members)]  # noqa: UP007  # of a tuple
-
-
-def _fields(annotation: Any) -> list[_Field] | None:
-    if attrs.has(annotation):
-        hints = get_type_hints(get_origin(annotation) or annotation, include_extras=True)
-        return [
-            _Field(f.name, f.alias, hints.get(f.name, Any), f.default is attrs.NOTHING, f.converter)
-            for f in attrs.fields(annotation)
-            if f.init
-        ]
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        if annotation.__struct_config__.array_like:
-            return None
-        fields = msgspec.structs.fields(annotation)
-        return [_Field(f.encode_name, f.name, f.type, f.required) for f in fields]
-    if isinstance(annotation, type) and is_dataclass(annotation):
-        hints = get_type_hints(annotation, include_extras=True)
-        return [
-            _Field(f.name, f.name, hints[f.name], f.default is f.default_factory is MISSING)
-            for f in dataclass_fields(annotation)
-            if f.init
-        ]
-    if is_typeddict(annotation):
-        hints, required = get_type_hints(annotation), annotation.__required_keys__
-        return [_Field(name, name, hint, name in required) for name, hint in hints.items()]
-    return None
+def _validate(instance: Any, field: Any) -> None:
+    value = getattr(instance, field.name)
+    if field.validator is not None and value is not attrs.NOTHING:
+        field.validator(instance, field, value)

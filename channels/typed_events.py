@@ -28,6 +28,7 @@ from typing import Any, Final, Generic, TypeVar, get_type_hints
 import msgspec
 
 from channels.exceptions import ChannelsError
+from channels.payload_shapes import UnbuildableTypeError
 from channels.payloads import PayloadType
 
 __all__ = ("DuplicateEventError", "EventHandler", "check_events", "events_of", "on")
@@ -42,11 +43,13 @@ class DuplicateEventError(ChannelsError, TypeError):
 
 
 class InvalidHandlerError(ChannelsError, TypeError):
-    """A method that serves an event cannot be awaited."""
+    """A method that serves an event cannot be awaited, or no payload can become what it wants."""
 
-    def __init__(self, event: str, method: Any) -> None:
+    def __init__(
+        self, event: str, method: Any, problem: str = "must be `async def`, which it is not"
+    ) -> None:
         name = getattr(method, "__qualname__", repr(method))
-        super().__init__(f"{name} serves {event!r} and must be `async def`, which it is not")
+        super().__init__(f"{name} serves {event!r} and {problem}")
 
 
 def on(event: str) -> Callable[[M], M]:
@@ -97,8 +100,18 @@ class EventHandler(Generic[M]):
 
 
 def events_of(channel_class: type[Any]) -> dict[str, EventHandler[Any]]:
-    """The events that `on` methods of a class and its bases serve; the nearest class wins."""
-    return {event: EventHandler(*methods) for event, methods in check_events(channel_class).items()}
+    """The events that `on` methods of a class and its bases serve; the nearest class wins.
+
+    Raises `InvalidHandlerError` for one whose payload cannot be built as it is annotated.
+    """
+    handlers: dict[str, EventHandler[Any]] = {}
+    for event, methods in check_events(channel_class).items():
+        try:
+            handlers[event] = EventHandler(*methods)
+        except UnbuildableTypeError as error:
+            problem = f"no payload can become what it wants: {error}"
+            raise InvalidHandlerError(event, methods[-1], problem) from error
+    return handlers
 
 
 def check_events(channel_class: type[Any]) -> dict[str, list[Any]]:
