@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections.abc as abstract
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, is_dataclass
 from dataclasses import fields as dataclass_fields
 from enum import Enum, auto
@@ -88,11 +88,9 @@ class Shape:
     limited: bool = False  # `msgspec.Meta` says how long it may be
     built_here: bool = False  # it or one of its parts needs its constructor
 
-    def takes(self, value: Any) -> bool:
-        """Whether JSON's arrays or objects, whichever `value` is, are built in this shape."""
-        if isinstance(value, list):
-            return self.kind in (Kind.ITEMS, Kind.RECORD)
-        return isinstance(value, Mapping) and self.kind in (Kind.OBJECT, Kind.MAPPING)
+    converts_keys: bool = False  # in it stands a mapping whose keys are not strings
+    arrays: Sequence[Shape] = ()  # those of its members that JSON's arrays are
+    objects: Sequence[Shape] = ()
 
 
 class Shapes:
@@ -117,12 +115,13 @@ class Shapes:
     def _work_out(self, annotation: Any, key: Any) -> Shape:
         shape = self._known[key] = _shape(annotation)
         shape.built_here = any(each.needs_constructor for each in self._within(shape))
+        shape.converts_keys = any(_has_other_keys(each) for each in self._within(shape))
         shape.skeleton = self._skeleton(shape)
+        union = shape.kind is Kind.UNION
+        members = [self.of(part) for part in shape.parts] if union else [shape]
+        shape.arrays = [each for each in members if _SKELETONS.get(each.kind) is list]
+        shape.objects = [each for each in members if _SKELETONS.get(each.kind) is dict]
         return shape
-
-    def members(self, shape: Shape) -> list[Shape]:
-        """Those of a union; of anything else itself."""
-        return [self.of(part) for part in shape.parts] if shape.kind is Kind.UNION else [shape]
 
     def check(self, annotation: Any) -> None:
         """Raise `UnbuildableTypeError` if no payload could become one."""
@@ -139,9 +138,7 @@ class Shapes:
             raise UnbuildableTypeError(f"{shape.annotation} would leave out converters in it")
         if shape.needs_constructor and shape.make is None:
             raise UnbuildableTypeError(f"the constructor of {shape.annotation} takes other fields")
-        either: tuple[Any, Any] = ([], {})
-        for value in either:
-            taking = [each for each in self.members(shape) if each.takes(value)]
+        for taking in (shape.arrays, shape.objects):
             if len(taking) > 1 and not _told_apart(taking):
                 raise UnbuildableTypeError(f"the members of {shape.annotation} look alike")
 
@@ -173,6 +170,10 @@ def _key(annotation: Any) -> Any:
     return annotation
 
 
+def _has_other_keys(shape: Shape) -> bool:
+    return shape.kind is Kind.MAPPING and shape.parts[0] not in (str, Any)
+
+
 def _check_with_msgspec(annotation: Any) -> None:
     try:
         msgspec.convert(None, annotation, str_keys=True)
@@ -182,7 +183,7 @@ def _check_with_msgspec(annotation: Any) -> None:
         raise UnbuildableTypeError(str(error)) from None
 
 
-def _told_apart(shapes: list[Shape]) -> bool:
+def _told_apart(shapes: Sequence[Shape]) -> bool:
     tags = [tag for shape in shapes for tag in get_args(shape.tag)]
     return len({shape.tag_field for shape in shapes}) == 1 and len(set(tags)) == len(shapes)
 

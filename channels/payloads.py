@@ -7,7 +7,7 @@ converters of attrs classes, and it lets clients fill fields that no constructor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, Final, TypeAlias, get_args
@@ -63,9 +63,8 @@ class PayloadType:
         if not others:
             return _no_binary
         self._shapes.check(self._annotation)
-        if self._shapes.of(self._annotation).built_here:
-            return self._construct
-        return _by_msgspec(self._annotation)
+        shape = self._shapes.of(self._annotation)
+        return self._construct if shape.built_here else _by_msgspec(shape)
 
     def _construct(self, payload: Any) -> Any:
         builder = _Builder(self._shapes)
@@ -84,16 +83,20 @@ class PayloadType:
         return builder.errors[:MAX_ERRORS]
 
 
-def _by_msgspec(annotation: Any) -> Callable[[Any], Any]:
-    def convert(payload: Any, _convert: Callable[..., Any] = msgspec.convert) -> Any:
+def _by_msgspec(shape: Shape) -> Callable[[Any], Any]:
+    annotation, convert = shape.annotation, msgspec.convert
+    if shape.converts_keys:  # to say so costs a third of the time
+        convert = partial(msgspec.convert, str_keys=True)
+
+    def call(payload: Any) -> Any:
         try:
-            return _convert(payload, annotation, str_keys=True)
+            return convert(payload, annotation)
         except msgspec.ValidationError:
             raise
         except Exception as error:  # of a validator: it sees what the client has sent
             raise InvalidPayload(_words_of(error)) from error
 
-    return convert
+    return call
 
 
 def _binary_or(otherwise: Callable[[Any], Any], payload: Any) -> Any:
@@ -138,18 +141,19 @@ class _Builder:
     def _say(self, message: str, path: str) -> None:
         self.errors.append({"path": path, "message": message[:_MAX_MESSAGE]})
 
-    @property
     def _is_enough(self) -> bool:
         return self._left <= 0 or len(self.errors) >= self._most
 
     def _build(self, value: Any, annotation: Any, path: str) -> Any:
         shape = self._shapes.of(annotation)
         if not (shape.built_here or self._looks):
-            return self._convert(value, annotation, path)
-        if self._is_enough:
+            return self._convert(value, annotation, path, str_keys=shape.converts_keys)
+        if self._is_enough():
             return None
         self._left -= 1
-        taking = [each for each in self._shapes.members(shape) if each.takes(value)]
+        taking = shape.arrays if isinstance(value, list) else ()
+        if isinstance(value, (dict, Mapping)):  # dict: to ask for Mapping alone is slow
+            taking = shape.objects
         if not taking or shape.limited:
             built = self._convert(value, shape.skeleton, path)
             if not taking:
@@ -161,15 +165,17 @@ class _Builder:
             return self._build(value, member.annotation, path)
         return _BUILDERS[member.kind](self, value, member, path)
 
-    def _convert(self, value: Any, annotation: Any, path: str) -> Any:
+    def _convert(self, value: Any, annotation: Any, path: str, *, str_keys: bool = False) -> Any:
         try:
-            return msgspec.convert(value, annotation, str_keys=True)
+            if str_keys:
+                return msgspec.convert(value, annotation, str_keys=True)
+            return msgspec.convert(value, annotation)
         except Exception as error:  # of a validator, too
             self.note(error, path)
 
     def _make(self, shape: Shape, path: str, /, *parts: Any, **fields: Any) -> Any:
         """Of parts that are right. Whatever user code raises, it has seen what a client sent."""
-        if shape.make is None or self._is_enough:
+        if shape.make is None or self._is_enough():
             return None
         try:
             return shape.make(*parts, **fields)
@@ -180,7 +186,7 @@ class _Builder:
 
     # -- unions and tags
 
-    def _tagged(self, shapes: list[Shape], value: Any, path: str) -> Shape | None:
+    def _tagged(self, shapes: Sequence[Shape], value: Any, path: str) -> Shape | None:
         """The one of several Structs that the tag names."""
         named = union_of(shape.tag for shape in shapes)
         before, tag = len(self.errors), self._tag(shapes[0], named, value, path)
@@ -204,7 +210,7 @@ class _Builder:
         before, built = len(self.errors), []
         for index, item in enumerate(value):
             built.append(self._build(item, shape.parts[0], f"{path}[{index}]"))
-            if self._is_enough:
+            if self._is_enough():
                 break
         return self._make(shape, path, built) if len(self.errors) == before else None
 
@@ -214,7 +220,7 @@ class _Builder:
         for key, item in value.items():
             own_key = self._key(key, of_keys, path)
             built[own_key] = self._build(item, of_values, f"{path}[...]")
-            if self._is_enough:
+            if self._is_enough():
                 break
         return built
 
@@ -223,7 +229,7 @@ class _Builder:
         if annotation is str and isinstance(key, str):
             return key
         of_one = dict.__class_getitem__((annotation, None))
-        converted = self._convert({key: None}, of_one, path)
+        converted = self._convert({key: None}, of_one, path, str_keys=True)
         return next(iter(converted)) if converted else None
 
     def _object(self, value: Mapping[Any, Any], shape: Shape, path: str) -> Any:
