@@ -12,7 +12,8 @@
 A payload of the wrong shape never reaches the method: the push is answered with the error
 `{"reason": "invalid payload", "errors": [{"path": "$.body", "message": "..."}, ...]}`. The
 annotation is any type that msgspec can convert to: attrs classes (whose converters are run),
-dataclasses, Structs, TypedDicts, unions, plain types; `Binary` is what came in a binary frame.
+dataclasses, Structs, TypedDicts, unions, plain types; `Binary` is what came in a binary frame. One
+that no payload can become is refused when the handlers are worked out, at the first push.
 Without an annotation, or with `Any`, the payload comes as it is. A method may leave the payload
 out. A subclass overrides the method as any other, with `@on` or without.
 

@@ -38,6 +38,15 @@ class ByTypedDict(TypedDict):
     body: str
 
 
+def is_positive(_instance: Any, _attribute: Any, value: int) -> None:
+    assert value > 0, "must be positive"
+
+
+@attrs.frozen
+class Checked:
+    n: int = attrs.field(validator=is_positive)
+
+
 class Room(Channel):
     async def join(self, topic: str, payload: Any) -> None:
         return None
@@ -61,6 +70,10 @@ class Room(Channel):
     @on("number")
     async def by_number(self, payload: int) -> Reply:
         return Reply.ok(payload + 1)
+
+    @on("checked")
+    async def checked(self, payload: Checked) -> Reply:
+        return Reply.ok(payload.n)
 
     @on("untyped")
     async def untyped(self, payload: Any) -> Reply:
@@ -133,6 +146,7 @@ async def test_defaults_of_the_type_fill_in_what_was_not_sent(ask):
         ("attrs", [1], "$", "object"),
         ("struct", {"body": None}, "$.body", "str"),
         ("number", "five", "$", "int"),
+        ("checked", {"n": 0}, "$.n", "must be positive"),  # whatever a validator raises
     ],
 )
 async def test_a_wrong_payload_is_answered_with_where_and_what(ask, event, payload, path, word):
