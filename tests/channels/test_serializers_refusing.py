@@ -16,7 +16,6 @@ from channels.serializers import V1, V2
 
 TEXT = Opcode.TEXT
 BINARY = Opcode.BINARY
-LETTERS = bytes([65, 66, 67])
 
 v1 = V1()
 v2 = V2()
